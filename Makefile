@@ -1,0 +1,42 @@
+# EdgeBERT: `make demo` builds the demo's bundles, `make test` judges the code. Both set everything up first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+READY := $(VENV)/.ready
+
+.PHONY: demo test check lint setup system-deps clean
+
+demo: setup
+	$(BIN)/edgebert build recipes/home-intents.toml
+
+test: setup lint
+	$(BIN)/edgebert doctor --install onnxruntime-oldest
+	$(BIN)/edgebert doctor --install optimum
+	$(BIN)/python -m pytest
+
+check: setup lint
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "EdgeBERT needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): some minutes and 3 GB of disk"
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[build,tflite,demo,dev]'
+	touch $(READY)
+
+# System packages that the proofs need beyond Python; runs apt as root.
+system-deps:
+	xargs -r -a system-packages.txt apt-get install --yes --no-install-recommends
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
