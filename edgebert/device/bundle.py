@@ -1,0 +1,124 @@
+"""A bundle on disk: every file is checked against SHA256SUMS before anything of it is used."""
+
+import hashlib
+import json
+import os
+from typing import Any, Dict, List
+
+SCHEMA = 1
+SUMS = "SHA256SUMS"
+# StringStringEntryProto{key: "location"} of an ONNX tensor stored outside its file; our files hold all of theirs.
+_EXTERNAL_DATA = b"\x0a\x08location\x12"
+
+
+class BundleError(Exception):
+    """The folder is not the bundle it claims to be, or not one that this version can read."""
+
+
+def digest(folder: str) -> str:
+    """The bundle's digest: sha256 of SHA256SUMS, which covers every other file."""
+    return _sha256(os.path.join(folder, SUMS))
+
+
+def check_files(folder: str) -> None:
+    """Raise BundleError unless the folder holds exactly the files of SHA256SUMS with exactly their contents.
+
+    Links, unlisted files, paths that leave the folder and ONNX tensors kept outside their file are refused;
+    `__pycache__` folders are overlooked.
+    """
+    listed = _listed(folder)
+    present = _present(folder)
+    for name in sorted(set(present) - set(listed)):
+        raise BundleError("{}: holds '{}', which {} does not list".format(folder, name, SUMS))
+    for name in sorted(set(listed) - set(present)):
+        raise BundleError("{}: '{}' is missing".format(folder, name))
+    for name in sorted(listed):
+        path = os.path.join(folder, *name.split("/"))
+        if _sha256(path) != listed[name]:
+            raise BundleError(
+                "{}: '{}' was changed after the bundle was made (sha256 differs)".format(folder, name)
+            )
+        if name.endswith(".onnx") and _has_external_data(path):
+            raise BundleError("{}: '{}' keeps tensors outside its file".format(folder, name))
+
+
+def read(folder: str) -> Dict[str, Any]:
+    """The manifest of a bundle whose files were all checked. Raises BundleError."""
+    if not os.path.isfile(os.path.join(folder, "manifest.json")):
+        raise BundleError("{}: no bundle here (it has no manifest.json)".format(folder))
+    check_files(folder)
+    with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
+        try:
+            manifest = json.load(file)
+        except ValueError as error:
+            raise BundleError("{}: manifest.json is not JSON: {}".format(folder, error)) from None
+    schema = manifest.get("schema")
+    if not isinstance(schema, int):
+        raise BundleError("{}: manifest.json names no schema".format(folder))
+    if schema > SCHEMA:
+        raise BundleError(
+            "{}: a bundle of schema {}, made by a newer EdgeBERT; this one reads up to {}; "
+            "upgrade EdgeBERT to read it".format(folder, schema, SCHEMA)
+        )
+    return manifest  # type: ignore[no-any-return]
+
+
+def golden(folder: str, rows: int = 0) -> List[Dict[str, Any]]:
+    """The golden rows of a bundle, the first `rows` of them (0: all)."""
+    with open(os.path.join(folder, "golden.jsonl"), encoding="utf-8") as file:
+        found = [json.loads(line) for line in file]
+    return found[:rows] if rows else found
+
+
+def model_entry(manifest: Dict[str, Any], model: str = "") -> Dict[str, Any]:
+    """The manifest's entry of a model file, by id; the default model without one. Raises BundleError."""
+    wanted = model or manifest["default_model"]
+    for entry in manifest["models"]:
+        if entry["id"] == wanted:
+            return entry  # type: ignore[no-any-return]
+    known = ", ".join(entry["id"] for entry in manifest["models"])
+    raise BundleError("no model '{}' in this bundle; known: {}".format(wanted, known))
+
+
+def _listed(folder: str) -> Dict[str, str]:
+    path = os.path.join(folder, SUMS)
+    if not os.path.isfile(path) or os.path.islink(path):
+        raise BundleError("{}: no {}".format(folder, SUMS))
+    listed = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            sha256, separator, name = line.rstrip("\n").partition("  ")
+            parts = name.split("/")
+            if not separator or len(sha256) != 64 or os.path.isabs(name) or ".." in parts or "" in parts:
+                raise BundleError("{}: {} line {} is not 'sha256  path'".format(folder, SUMS, number))
+            listed[name] = sha256
+    return listed
+
+
+def _present(folder: str) -> List[str]:
+    found = []
+    for here, folders, files in os.walk(folder):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
+        for name in folders + files:
+            path = os.path.join(here, name)
+            if os.path.islink(path):
+                raise BundleError("{}: '{}' is a link".format(folder, os.path.relpath(path, folder)))
+        for name in files:
+            relative = os.path.relpath(os.path.join(here, name), folder).replace(os.sep, "/")
+            if relative != SUMS:
+                found.append(relative)
+    return found
+
+
+def _sha256(path: str) -> str:
+    state = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _has_external_data(path: str) -> bool:
+    with open(path, "rb") as file:
+        return _EXTERNAL_DATA in file.read()

@@ -1,0 +1,123 @@
+"""Open a model file in its runtime and run token ids through it, one text at a time, as an app would.
+
+Inputs are bound by name: signatures list them in another order than the exporter was given.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+from typing import Any, Dict, Iterator, List, Mapping, Optional
+
+import numpy as np
+
+Feeds = Mapping[str, Any]  # input name -> integers [batch, tokens]
+Outputs = Dict[str, Any]  # output name -> float32 [batch, ...]
+
+
+class RuntimeMissing(Exception):
+    """The runtime that the file needs is not installed; the message names the package."""
+
+
+class OnnxModel:
+    """A file in ONNX Runtime on the CPU.
+
+    `session` holds session entries (`SessionOptions.add_session_config_entry`) that the manifest asks for.
+    """
+
+    def __init__(
+        self, path: str, threads: int, session: Optional[Mapping[str, str]] = None, tokens: int = 0
+    ) -> None:
+        onnxruntime = _require("onnxruntime", "onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        for key, value in (session or {}).items():
+            options.add_session_config_entry(key, value)
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._types = {i.name: np.int32 if "int32" in i.type else np.int64 for i in self._session.get_inputs()}
+        self._names = [o.name for o in self._session.get_outputs()]
+        self._tokens = tokens
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """Outputs for `feeds` (integers [batch, tokens]); padded where the file has one fixed length."""
+        feeds = pad(feeds, self._tokens) if self._tokens else feeds
+        ready = {name: np.ascontiguousarray(feeds[name], dtype=kind) for name, kind in self._types.items()}
+        results = self._session.run(None, ready)
+        return {name: np.asarray(array, dtype=np.float32) for name, array in zip(self._names, results)}
+
+
+class LiteRtModel:
+    """A file in LiteRT with one signature for each length bucket, weights shared."""
+
+    def __init__(self, path: str, threads: int, buckets: List[int], outputs: List[str]) -> None:
+        interpreter_module = _require("ai_edge_litert.interpreter", "ai-edge-litert")
+        with _without_banner():
+            self._interpreter = interpreter_module.Interpreter(model_path=path, num_threads=threads)
+            self._interpreter.allocate_tensors()  # before the first run, or XNNPACK's kernels are not used
+        self._buckets = sorted(buckets)
+        self._outputs = outputs
+        self._runners = {n: self._interpreter.get_signature_runner("tokens_%d" % n) for n in self._buckets}
+        self._types = {n: r.get_input_details() for n, r in self._runners.items()}
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """Outputs for `feeds` (integers [1, tokens]), padded to the smallest bucket that holds them."""
+        length = next(iter(feeds.values())).shape[1]
+        bucket = next((n for n in self._buckets if n >= length), None)
+        if bucket is None:
+            raise ValueError("%d tokens; the longest bucket holds %d" % (length, self._buckets[-1]))
+        padded = pad(feeds, bucket)
+        details = self._types[bucket]
+        ready = {name: np.ascontiguousarray(padded[name], dtype=details[name]["dtype"]) for name in details}
+        results = self._runners[bucket](**ready)
+        return {name: np.asarray(results["output_%d" % i], np.float32) for i, name in enumerate(self._outputs)}
+
+
+def pad(feeds: Feeds, tokens: int) -> Dict[str, Any]:
+    """Feeds lengthened with zeros to `tokens`; the mask's zeros make the model overlook them."""
+    return {name: np.pad(array, ((0, 0), (0, tokens - array.shape[1]))) for name, array in feeds.items()}
+
+
+def open_model(folder: str, entry: Mapping[str, Any], threads: int = 1) -> Any:
+    """The model of a manifest's entry, ready to run. Raises RuntimeMissing."""
+    path = os.path.join(folder, *entry["file"].split("/"))
+    inputs = entry["signature"]["inputs"]
+    if entry["format"] == "tflite":
+        outputs = [output["name"] for output in entry["signature"]["outputs"]]
+        return LiteRtModel(path, threads, entry["buckets"], outputs)
+    return OnnxModel(path, threads, entry.get("session"), inputs[0]["shape"][1] or 0)
+
+
+def versions(entry: Mapping[str, Any]) -> Dict[str, str]:
+    """Name and version of the runtime that `open_model` uses for an entry."""
+    if entry["format"] == "tflite":
+        from importlib import metadata
+
+        _require("ai_edge_litert.interpreter", "ai-edge-litert")
+        return {"name": "litert", "version": metadata.version("ai-edge-litert")}
+    return {"name": "onnxruntime", "version": _require("onnxruntime", "onnxruntime").__version__}
+
+
+@contextlib.contextmanager
+def _without_banner() -> Iterator[None]:
+    """Keep what the runtime's C++ code prints when it starts off standard error; its errors are exceptions."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def _require(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise RuntimeMissing(
+            "this bundle runs in {0}, which cannot be imported here ({1}); install it: "
+            "python3 -m pip install {0}".format(package, error)
+        ) from None

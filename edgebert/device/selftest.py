@@ -1,0 +1,152 @@
+"""A bundle's self-test: its files, its golden rows, its speed, on the machine that runs it."""
+
+import argparse
+import datetime
+import json
+import os
+import sys
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from . import bundle, decoding, measure, runtimes
+
+PASSED, FAILED, WRONG_INPUT, SURROUNDINGS = 0, 1, 2, 4
+MIN_AGREEMENT = 1.0  # of the rows whose margin exceeds the tolerance: those must not change
+
+
+def main(arguments: Sequence[str], folder: Optional[str] = None) -> int:
+    """Run the self-test, print its verdict as JSON, return the exit status.
+
+    0: passed; 1: a check failed; 2: not a sound bundle, or a wrong argument; 4: the runtime is missing.
+    """
+    options = _options(folder is None).parse_args(list(arguments))
+    where = folder or options.bundle
+    try:
+        verdict = run(where, options.rows, options.runs, options.threads, options.model)
+    except bundle.BundleError as error:
+        print("edgebert: %s" % error, file=sys.stderr)
+        return WRONG_INPUT
+    except runtimes.RuntimeMissing as error:
+        print("edgebert: %s" % error, file=sys.stderr)
+        return SURROUNDINGS
+    text = json.dumps(verdict, indent=1)
+    if options.json_out:
+        with open(options.json_out, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    print(text)
+    return PASSED if verdict["passed"] else FAILED
+
+
+def run(folder: str, rows: int = 0, runs: int = 3, threads: int = 1, model_id: str = "") -> Dict[str, Any]:
+    """Replay golden rows (0: all), time `runs` rounds of them, and judge. Raises BundleError, RuntimeMissing."""
+    manifest = bundle.read(folder)
+    entry = bundle.model_entry(manifest, model_id)
+    golden = bundle.golden(folder, rows)
+    model = runtimes.open_model(folder, entry, threads)
+    feeds = [{name: np.asarray([ids]) for name, ids in row["ids"].items()} for row in golden]
+    answers = [model.run(one) for one in feeds]
+    samples = measure.interleaved({"shipped": model.run}, feeds, runs, seed=0)["shipped"]
+    checks = _judge(golden, answers, entry)
+    labels = manifest["labels"]
+    given = [decoding.decode(manifest["task"], one, labels, manifest["decoding"])[0]["label"] for one in answers]
+    known = [(answer, row["label"]) for answer, row in zip(given, golden) if row["label"] is not None]
+    right = sum(answer == label for answer, label in known)
+    board = manifest["target"].get("board")
+    host = measure.host()
+    on_board = bool(board and host["board"] and board in host["board"])
+    return {
+        "schema": bundle.SCHEMA,
+        "bundle": manifest["name"],
+        "digest": bundle.digest(folder),
+        "target": manifest["target"]["name"],
+        "passed": all(check["status"] != "fail" for check in checks),
+        "checks": checks,
+        "latency": dict(measure.percentiles(samples), model=entry["id"], threads=threads, runs=len(samples)),
+        "host": host,
+        "runtime": runtimes.versions(entry),
+        "rows": len(golden),
+        "score": round(right / len(known), 6) if known else None,
+        "agreement": _agreement(golden, answers, entry),
+        "evidence": "device" if on_board else "host",
+        "measured_at": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _expected(row: Dict[str, Any], entry: Dict[str, Any]) -> Dict[str, Any]:
+    """Outputs and tolerance of a golden row for one of the bundle's files."""
+    other = row.get("others", {}).get(entry["id"])
+    return other or {"outputs": row["outputs"], "tolerance": row["tolerance"]}
+
+
+def _judge(golden: List[Dict[str, Any]], answers: List[Any], entry: Dict[str, Any]) -> List[Dict[str, Any]]:
+    worst, limit = 0.0, 0.0
+    for row, answer in zip(golden, answers):
+        expected = _expected(row, entry)
+        gap = max(float(np.abs(np.asarray(v) - answer[k].ravel()).max()) for k, v in expected["outputs"].items())
+        gap = gap if np.isfinite(gap) else float("inf")
+        if not limit or gap / expected["tolerance"] > worst / limit:
+            worst, limit = gap, expected["tolerance"]
+    agreement = _agreement(golden, answers, entry)
+    return [
+        _check("golden_max_abs_diff", entry, worst, limit, "max", worst <= limit),
+        _check("agreement", entry, agreement, MIN_AGREEMENT, "min", agreement >= MIN_AGREEMENT),
+    ]
+
+
+def _check(
+    name: str, entry: Dict[str, Any], measured: float, limit: float, bound: str, good: bool
+) -> Dict[str, Any]:
+    return {
+        "name": name,
+        "model": entry["id"],
+        "measured": measured if np.isfinite(measured) else None,
+        "limit": limit,
+        "bound": bound,
+        "unit": "",
+        "status": "pass" if good else "fail",
+        "reason": None,
+    }
+
+
+def _agreement(golden: List[Dict[str, Any]], answers: List[Any], entry: Dict[str, Any]) -> float:
+    """Share of rows with the expected answer, of those whose margin exceeds the tolerance."""
+    same = []
+    for row, answer in zip(golden, answers):
+        expected = _expected(row, entry)
+        if decoding.margin(expected["outputs"]) > 2 * expected["tolerance"]:
+            pairs = [(np.argmax(v), int(answer[k].argmax())) for k, v in expected["outputs"].items()]
+            same.append(all(a == b for a, b in pairs))
+    return round(sum(same) / len(same), 6) if same else 1.0
+
+
+def _options(takes_bundle: bool) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 BUNDLE", description=main.__doc__.splitlines()[0])  # type: ignore[union-attr]
+    if takes_bundle:
+        parser.add_argument("bundle", type=_folder)
+    parser.add_argument("--rows", type=_natural, default=0, help="golden rows to replay (default: all)")
+    parser.add_argument("--runs", type=_positive, default=3, help="timed rounds over them (default: 3)")
+    parser.add_argument("--threads", type=_positive, default=1, help="threads of the runtime (default: 1)")
+    parser.add_argument("--model", default="", help="id of a model file (default: the bundle's default)")
+    parser.add_argument("--json-out", metavar="FILE", help="write the verdict here too")
+    return parser
+
+
+def _folder(text: str) -> str:
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError("'%s' is not a folder" % text)
+    return text
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
