@@ -1,0 +1,74 @@
+"""An artifact: a folder with a model in one form, and what is known of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+FILE = "artifact.json"
+
+
+class Tensor(BaseModel):
+    """A model's input or output; None in a shape: any size."""
+
+    name: str
+    dtype: str
+    shape: list[int | None]
+
+
+class Signature(BaseModel):
+    """Inputs and outputs, bound by name and never by position."""
+
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class Artifact(BaseModel):
+    """What a stage hands to the next.
+
+    `file` is the model file in `folder` ("" for a torch checkpoint, which is the whole folder); `buckets` are the
+    lengths a file of fixed shapes is made for.
+    """
+
+    form: Literal["torch", "onnx", "tflite"]
+    architecture: str
+    task: str | None = None
+    labels: list[str] = Field(default_factory=list)
+    max_tokens: int = 128
+    parameters: int = 0
+    file: str = ""
+    buckets: list[int] = Field(default_factory=list)
+    signature: Signature | None = None
+    precision: str = "fp32"
+    folder: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        return self.folder / self.file
+
+    def entry(self, model: str, session: dict[str, str] | None = None) -> dict[str, Any]:
+        """What the device code needs to know to open the file: the core of a manifest's entry."""
+        assert self.signature is not None
+        return {
+            "id": model,
+            "file": self.file,
+            "format": self.form,
+            "precision": self.precision,
+            "signature": self.signature.model_dump(),
+            "buckets": self.buckets,
+            "session": session or {},
+        }
+
+    def write(self) -> Artifact:
+        """Record what is known beside the model."""
+        (self.folder / FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+        return self
+
+
+def read(folder: Path) -> Artifact:
+    """The artifact of a step's folder."""
+    artifact = Artifact.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
+    return artifact.model_copy(update={"folder": folder})

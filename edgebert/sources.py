@@ -1,0 +1,112 @@
+"""Where a model comes from: a folder, a folder inside an installed package, or a Hub id."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+from edgebert import members
+from edgebert.errors import InputError, SurroundingsError, nearest
+from edgebert.store import digest_of
+
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_WANTED = ("*.safetensors", "*.json", "vocab.txt", "spiece.model", "spm.model")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5")
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def locate(source: str, revision: str | None, beside: Path) -> Path:
+    """The folder of a model source; a Hub id is downloaded to the Hub's cache.
+
+    Raises InputError where the source leads nowhere, SurroundingsError where the Hub cannot be reached.
+    """
+    if source.startswith("package:"):
+        return _in_package(source)
+    folder = beside / Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if _HUB_ID.match(source) and not source.startswith(("./", "../")):
+        return _on_hub(source, revision)
+    raise InputError(f"model.source = '{source}': no folder at {folder}, and it is not a Hub id (OWNER/NAME)")
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    """sha256 of the files that make the model, by name."""
+    files = {path for pattern in _WANTED for path in folder.glob(pattern)}
+    return {path.name: digest_of(path) for path in sorted(files)}
+
+
+def check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, ...]]) -> str:
+    """The architecture of the model in a folder, after looking that it can be loaded safely.
+
+    `architectures` maps each architecture's name to the `model_type`s it serves. Raises InputError.
+    """
+    weights = [path for name in (WEIGHTS, INDEX) if (path := folder / name).is_file()]
+    if not weights:
+        pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+        if pickles:
+            raise InputError(
+                f"{folder}: holds {', '.join(pickles)} and no {WEIGHTS}; such files can run code when read, "
+                "so only safetensors are; convert them where you trust them: AutoModel.from_pretrained(...)"
+                ".save_pretrained(..., safe_serialization=True)"
+            )
+        raise InputError(f"{folder}: a model folder without weights (no {WEIGHTS})")
+    if sha256 is not None and (found := digest_of(weights[0])) != sha256:
+        raise InputError(
+            f"{weights[0]}: its sha256 is {found}, and the recipe pins model.sha256 = {sha256}; "
+            "these are other weights: mend the source, or the pin if you mean them"
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no config.json") from None
+    except ValueError as error:
+        raise InputError(f"{folder}/config.json: not JSON: {error}") from None
+    kind = str(config.get("model_type"))
+    for name, kinds in architectures.items():
+        if kind in kinds:
+            return name
+    known = sorted(kind for kinds in architectures.values() for kind in kinds)
+    raise InputError(f"{folder}/config.json: model_type = '{kind}' is not supported; {nearest(kind, known)}")
+
+
+def licence(folder: Path) -> str | None:
+    """The licence that a model folder's card names in its front matter, or None."""
+    try:
+        card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^license:\s*(\S+)\s*$", card.partition("\n---")[0] if card.startswith("---") else "", re.M)
+    return found.group(1) if found else None
+
+
+def _in_package(source: str) -> Path:
+    name, _, inside = source.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(name) if re.fullmatch(r"\w+", name) else None
+    if spec is None or not spec.submodule_search_locations:
+        hint = f"install it: pip install {name.replace('_', '-')}"
+        raise InputError(f"model.source = '{source}': no package '{name}' is installed here; {hint}")
+    folder = Path(spec.submodule_search_locations[0]) / inside
+    if ".." in Path(inside).parts or not folder.is_dir():
+        raise InputError(f"model.source = '{source}': package '{name}' has no folder '{inside}'")
+    return folder
+
+
+def _on_hub(source: str, revision: str | None) -> Path:
+    if revision is None:
+        raise InputError(
+            f"model.source = '{source}' is a Hub id and needs model.revision (a commit, so that every build "
+            "reads the same weights)"
+        )
+    members.require(("huggingface_hub",), "loading a model from the Hub", "build")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=list(_WANTED)))
+    except LocalEntryNotFoundError as error:
+        raise SurroundingsError(f"model.source = '{source}': the Hub could not be reached: {error}") from None
+    except HfHubHTTPError as error:
+        raise InputError(f"model.source = '{source}', revision = '{revision}': {error}") from None

@@ -1,0 +1,142 @@
+"""A target: the hardware profile of one kind of device, pure data in `targets/*.toml`."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from edgebert import members, tables
+from edgebert.errors import InputError, nearest
+from edgebert.tables import Table
+from edgebert.verdict import Gates
+
+RUNTIMES = {
+    "onnxruntime": "ONNX Runtime",
+    "litert": "LiteRT",
+    "tensorrt": "TensorRT",
+    "onnxruntime-qnn": "ONNX Runtime with Qualcomm's QNN provider",
+}
+
+
+class Runtime(Table):
+    """What executes the file on the device."""
+
+    name: Literal["onnxruntime", "litert", "tensorrt", "onnxruntime-qnn"]
+    version: str = Field(description="the range of versions the file must load in, as pip writes it")
+    session: dict[str, str] = Field(default_factory=dict, description="session entries every client sets")
+
+
+class Hardware(Table):
+    """The device."""
+
+    arch: Literal["aarch64", "x86_64"]
+    cpu: str = ""
+    board: str | None = Field(default=None, description="part of the board's own model name, as it tells it")
+    features: list[str] = Field(default_factory=list)
+    threads: int = Field(default=1, ge=1, le=64)
+    memory_mb: int | None = Field(default=None, gt=0)
+    accelerator: Literal["none", "npu", "gpu"] = "none"
+
+
+class Shape(Table):
+    """The shapes the file is made for."""
+
+    batch: int | None = Field(default=None, ge=1, description="None: any number of rows")
+    tokens: list[int] = Field(default_factory=list, description="length buckets; empty: natural length")
+    max_tokens: int = Field(default=128, ge=8, le=512)
+
+    def buckets(self, max_tokens: int) -> list[int]:
+        """The length buckets for a model that reads at most `max_tokens`; empty for natural length."""
+        limit = min(max_tokens, self.max_tokens)
+        return [*(n for n in self.tokens if n < limit), limit] if self.tokens else []
+
+
+class Target(Table):
+    """One profile with its base merged in."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    description: str = ""
+    extends: str | None = None
+    abstract: bool = False
+    format: Literal["onnx", "tflite"]
+    quantizer: list[str] = Field(min_length=1, description="each ships a file; the first is the default model")
+    opset: int | None = Field(default=None, ge=13, le=25)
+    ir_version: int | None = Field(default=None, ge=7, le=14)
+    runtime: Runtime
+    hardware: Hardware
+    shape: Shape = Shape()
+    gates: Gates = Gates()
+    sources: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("quantizer", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("quantizer")
+    @classmethod
+    def _known_quantizers(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if "." not in name and (fault := members.check("quantizers", name)) is not None:
+                raise ValueError(fault)
+        return value
+
+
+def folder() -> Path:
+    """The shipped profiles: inside the wheel, or at the root of a checkout."""
+    return data_folder("targets")
+
+
+def data_folder(name: str) -> Path:
+    """A data folder that ships with EdgeBERT (`targets`, `calibration`)."""
+    package = Path(str(importlib.resources.files("edgebert")))
+    inside = package / "_data" / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+def names() -> list[str]:
+    """Names of the shipped targets that can be built for, sorted."""
+    return sorted(path.stem for path in folder().glob("*.toml") if not tables.read(path).get("abstract"))
+
+
+def load(name: str, beside: Path | None = None) -> Target:
+    """A shipped profile by name, or any profile by path (a name with a slash, relative to `beside`).
+
+    Raises InputError for an unknown name, a missing file or a fault in the profile.
+    """
+    path = _path(name, beside)
+    table = tables.read(path)
+    if (base := table.get("extends")) is not None:
+        base_path = _path(str(base), path.parent)
+        base_table = tables.read(base_path)
+        if "extends" in base_table:
+            raise InputError(f"{path}: extends = '{base}', which itself extends another; one level only")
+        base_table.pop("abstract", None)
+        table = tables.merge(base_table, table)
+    target = tables.parse(Target, table, str(path))
+    if target.name != path.stem:
+        raise InputError(f"{path}: name = '{target.name}'; it must equal the file's name, '{path.stem}'")
+    return target
+
+
+def buildable(name: str, beside: Path | None = None) -> Target:
+    """Like `load`, but an abstract base is refused."""
+    target = load(name, beside)
+    if target.abstract:
+        raise InputError(f"target '{name}' is a base for others and cannot be built; known: {', '.join(names())}")
+    return target
+
+
+def _path(name: str, beside: Path | None) -> Path:
+    if "/" in name:
+        path = (beside or Path()) / name
+        if not path.is_file():
+            raise InputError(f"no target profile at {path}")
+        return path
+    path = folder() / f"{name}.toml"
+    if not path.is_file():
+        raise InputError(f"unknown target '{name}'; {nearest(name, names())}")
+    return path
