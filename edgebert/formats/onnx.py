@@ -1,0 +1,159 @@
+"""ONNX: one graph of standard operators, dynamic batch and length unless the target is of fixed shape."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from edgebert.artifact import Signature, Tensor
+from edgebert.formats import ExportShape, Graph
+
+NAME = "onnx"
+NEEDS = ("torch", "onnx", "onnxruntime")
+EXTRA = "build"
+FILE = "onnx/model.onnx"
+
+_INTEGER_MATMULS = {
+    "MatMulInteger",
+    "QLinearMatMul",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+    "QGemm",
+}
+_FLOAT_MATMULS = {"MatMul", "Gemm", "FusedMatMul"}
+_COUNTED_LENGTH = 128  # tokens a text is taken to have when multiply-adds are counted
+
+
+def export(
+    model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], shape: ExportShape, out: Path
+) -> Signature:
+    """Trace the model into an ONNX file of the pinned opset and IR version.
+
+    The tracer is TorchScript's: the graphs of its successor are not fused by ONNX Runtime's optimizer.
+    """
+    import onnx
+    import torch
+
+    from edgebert.exportable import Exportable, example
+
+    static = shape.batch is not None
+    tokens = shape.buckets[-1] if shape.buckets else 16
+    feeds = example(inputs, shape.batch or 2, tokens, getattr(torch, shape.dtype))
+    axes = {name: {0: "batch", 1: "tokens"} for name in inputs} | {name: {0: "batch"} for name in outputs}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer announces its age, and every Python branch it passes
+        torch.onnx.export(
+            Exportable(model, inputs, outputs),
+            feeds,
+            str(out),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=shape.opset,
+            dynamic_axes=None if static else axes,
+            dynamo=False,
+        )
+    graph = onnx.load(str(out))
+    graph.ir_version = shape.ir_version  # the library writes its newest, which older runtimes refuse
+    del graph.graph.value_info[:]
+    graph.producer_name, graph.producer_version = "edgebert", ""
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(out))
+    return signature(graph)
+
+
+def signature(model: Any) -> Signature:
+    """Inputs and outputs of a loaded ONNX model."""
+    return Signature(
+        inputs=[_tensor(value) for value in model.graph.input],
+        outputs=[_tensor(value) for value in model.graph.output],
+    )
+
+
+def _tensor(value: Any) -> Tensor:
+    import onnx
+
+    kind = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    return Tensor(name=value.name, dtype=dtype, shape=[d.dim_value or None for d in kind.shape.dim])
+
+
+def inspect(path: Path) -> Graph:
+    """Operators, int8 share by multiply-adds, and constants of matrix products that are not int8."""
+    import onnx
+
+    model = onnx.load(str(path))
+    nodes = model.graph.node
+    integer = _integer_constants(model)
+    rows = _rows(model)
+    int8_work = all_work = 0.0
+    kept_float = []
+    for node in nodes:
+        found = _constant_operand(node, integer)
+        if found is None:
+            continue
+        name, size, is_int8 = found
+        work = size * rows.get(node.output[0], _COUNTED_LENGTH)
+        all_work += work
+        if is_int8:
+            int8_work += work
+        else:
+            kept_float.append(name)
+    opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    return Graph(
+        ops=dict(sorted(Counter(node.op_type for node in nodes).items())),
+        int8_matmul_share=round(int8_work / all_work, 6) if all_work else 0.0,
+        kept_float=sorted(kept_float),
+        opset=opset,
+        ir_version=model.ir_version,
+    )
+
+
+def _integer_constants(model: Any) -> dict[str, tuple[int, bool]]:
+    """Of each 2-D constant, directly or through DequantizeLinear and Cast: (elements, whether 8-bit integers)."""
+    import onnx
+
+    int8 = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    found = {t.name: (_size(t), t.data_type in int8) for t in model.graph.initializer if len(t.dims) == 2}
+    for node in model.graph.node:
+        if node.op_type in ("DequantizeLinear", "Cast", "Transpose", "Identity") and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]]
+    return found
+
+
+def _constant_operand(node: Any, constants: dict[str, tuple[int, bool]]) -> tuple[str, int, bool] | None:
+    if node.op_type not in _INTEGER_MATMULS | _FLOAT_MATMULS:
+        return None
+    for name in node.input:
+        if name in constants:
+            size, is_int8 = constants[name]
+            return name, size, is_int8
+    return None
+
+
+def _size(tensor: Any) -> int:
+    size = 1
+    for dim in tensor.dims:
+        size *= dim
+    return size
+
+
+def _rows(model: Any) -> dict[str, int]:
+    """How many rows each matrix product has for one text of the counted length, where shapes tell."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for value in copy.graph.input:
+        for dim, size in zip(value.type.tensor_type.shape.dim, (1, _COUNTED_LENGTH), strict=False):
+            if not dim.dim_value:
+                dim.dim_value = size
+    inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True)
+    rows = {}
+    for value in (*inferred.graph.value_info, *inferred.graph.output):
+        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        if len(dims) >= 2 and all(dims[:-1]):
+            rows[value.name] = dims[-2] if len(dims) > 2 else 1
+    return rows

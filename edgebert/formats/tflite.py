@@ -1,0 +1,84 @@
+"""TFLite: built-in operators only, one signature for each length bucket, weights shared between them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from edgebert.artifact import Signature, Tensor
+from edgebert.formats import ExportShape, Graph
+
+NAME = "tflite"
+NEEDS = ("torch", "litert_torch", "ai_edge_litert")
+EXTRA = "tflite"
+FILE = "model.tflite"
+
+
+def export(
+    model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], shape: ExportShape, out: Path
+) -> Signature:
+    """Convert the model with litert-torch; signature `tokens_N` reads int32 [1, N]."""
+    import litert_torch
+    import torch
+
+    from edgebert.exportable import Exportable, example
+
+    module = Exportable(model, inputs, outputs)
+    converter = litert_torch.Converter()
+    for tokens in shape.buckets:
+        feeds = example(inputs, 1, tokens, torch.int32)
+        converter.add_signature(f"tokens_{tokens}", module, sample_kwargs=dict(zip(inputs, feeds, strict=True)))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    converter.convert().export(str(out))
+    return Signature(
+        inputs=[Tensor(name=name, dtype="int32", shape=[1, None]) for name in inputs],
+        outputs=[Tensor(name=name, dtype="float32", shape=[1, None]) for name in outputs],
+    )
+
+
+def inspect(path: Path) -> Graph:
+    """Operators, int8 share by multiply-adds in the longest signature, constants that are not int8."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(path))
+    named = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    custom = {i for i, code in enumerate(codes) if code == schema.BuiltinOperator.CUSTOM}
+    used = Counter(op.opcodeIndex for graph in model.subgraphs for op in graph.operators)
+    longest = max(model.subgraphs, key=lambda graph: max(int(t.shape[-1]) for t in _inputs(graph)))
+    work: Counter[bool] = Counter()
+    kept_float = []
+    for op in longest.operators:
+        if codes[op.opcodeIndex] not in (
+            schema.BuiltinOperator.FULLY_CONNECTED,
+            schema.BuiltinOperator.BATCH_MATMUL,
+        ):
+            continue
+        weights = longest.tensors[op.inputs[1]]
+        if not _is_constant(model, weights):
+            continue
+        is_int8 = weights.type == schema.TensorType.INT8
+        rows = prod(longest.tensors[op.outputs[0]].shape[:-1])
+        work[is_int8] += prod(weights.shape) * rows
+        if not is_int8:
+            kept_float.append(weights.name.decode())
+    return Graph(
+        ops=dict(sorted(Counter({named[codes[i]]: n for i, n in used.items()}).items())),
+        int8_matmul_share=round(work[True] / work.total(), 6) if work else 0.0,
+        kept_float=sorted(kept_float),
+        opset=None,
+        ir_version=None,
+        flex_ops=sum(used[i] for i in custom),
+    )
+
+
+def _inputs(graph: Any) -> list[Any]:
+    return [graph.tensors[i] for i in graph.inputs]
+
+
+def _is_constant(model: Any, tensor: Any) -> bool:
+    buffer = model.buffers[tensor.buffer]
+    return buffer.data is not None or bool(getattr(buffer, "size", 0))
