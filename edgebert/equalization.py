@@ -1,0 +1,80 @@
+"""Move the range of activations into the weights that read them, so that one scale fits all channels of a tensor.
+
+After SmoothQuant (Xiao et al. 2022, equation 4): each channel j of a product's input X is divided by
+s_j = max|X_j|^a / max|W_j|^(1-a), and row j of its weights W multiplied by it; the product stays the same. The
+factors are divided by their geometric mean, which changes neither side's ratio. In BERT a LayerNorm's output is
+also added to the residual stream, so the division is a node of its own before the product instead of a part of the
+LayerNorm; GPUs fuse it with the quantization that follows.
+
+a = 0.8: with symmetric s8 per tensor, on the dev rows of the demo, agreement with fp32 was .940 without, .966 at
+0.65, .984 at 0.75 and .978 at 0.85 (cosine .993, .997, .999, .999).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebert.onnx_graph import products
+from edgebert.static_ranges import Reader
+from edgebert.tokenization import Feeds
+
+STRENGTH = 0.8
+_FLOOR = 1e-5  # of a channel's largest value: a dead channel must not be blown up
+
+
+def equalize(model: Any, batches: Sequence[Feeds], strength: float = STRENGTH) -> None:
+    """Rewrite, in place, every MatMul of an ONNX model whose second operand is constant."""
+    from onnx import helper, numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    names = set(products(model)[0])
+    readers: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        if node.name in names and node.op_type == "MatMul" and node.input[1] in constants:
+            readers.setdefault(node.input[0], []).append(node)
+    largest = _largest(model, list(readers), batches)
+    divisions = {}
+    for name, nodes in readers.items():
+        weights = [numpy_helper.to_array(constants[node.input[1]]) for node in nodes]
+        rows = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
+        scale = _scale(largest[name], rows, strength)
+        divisions[name] = helper.make_node("Mul", [name, f"{name}.factor"], [f"{name}.even"], name=f"{name}.even")
+        model.graph.initializer.append(numpy_helper.from_array(1 / scale, f"{name}.factor"))
+        for node, weight in zip(nodes, weights, strict=True):
+            scaled = numpy_helper.from_array(weight * scale[:, None], node.input[1])
+            constants[node.input[1]].CopyFrom(scaled)
+            node.input[0] = f"{name}.even"
+    ordered = []
+    for node in model.graph.node:
+        ordered += [node, *(divisions[name] for name in node.output if name in divisions)]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+
+
+def _scale(activations: NDArray[np.float32], weights: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
+    """Factors [channels] of geometric mean 1, from the largest activation and weight of each channel."""
+    scale = np.maximum(activations, _FLOOR) ** strength / np.maximum(weights, _FLOOR) ** (1 - strength)
+    return np.asarray(scale / np.exp(np.log(scale).mean()), np.float32)
+
+
+def _largest(model: Any, names: list[str], batches: Sequence[Feeds]) -> dict[str, NDArray[np.float32]]:
+    """Largest absolute value of each channel (last axis) of the named tensors over the batches."""
+    import onnx
+    import onnxruntime
+
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    for name in names:
+        watched.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    reader = Reader(model, batches)
+    found: dict[str, NDArray[np.float32]] = {}
+    while (feeds := reader.get_next()) is not None:
+        for name, array in zip(names, session.run(names, feeds), strict=True):
+            tops = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)
+            found[name] = np.maximum(found.get(name, np.float32(0)), tops)
+    return found

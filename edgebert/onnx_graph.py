@@ -1,0 +1,97 @@
+"""What quantizers need to know of an ONNX graph, and the one rewrite they need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from typing import Any
+
+from edgebert.errors import InputError
+
+
+def select(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Names that match one of the patterns (shell style); InputError for a pattern that matches nothing."""
+    missing = [pattern for pattern in patterns if not any(fnmatch(name, pattern) for name in names)]
+    if missing:
+        raise InputError(f"[quantize] keep_float = {missing}: nothing of that name; known: {', '.join(names)}")
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def products(model: Any) -> tuple[list[str], list[str]]:
+    """Names of MatMul and Gemm nodes with a constant operand, and of those without."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    found = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm")]
+    with_constant = [node.name for node in found if any(name in constants for name in node.input)]
+    taken = set(with_constant)
+    return with_constant, [node.name for node in found if node.name not in taken]
+
+
+def embedding_tables(model: Any) -> list[str]:
+    """Names of Gather nodes that look rows up in a constant matrix."""
+    tables = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    return [n.name for n in model.graph.node if n.op_type == "Gather" and n.input[0] in tables]
+
+
+def quantize_tables(model: Any, kept_float: Sequence[str]) -> None:
+    """Turn each constant matrix that Gather looks rows up in to s8 with one scale a row.
+
+    ONNX Runtime's own quantizer gives a table one scale in all, which costs agreement with fp32 where rows differ
+    in size; a row of its own scale costs 4 bytes. Rows are dequantized after the look-up, so only those used are.
+    """
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    tables = {tensor.name: tensor for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    nodes, done = [], set()
+    for node in model.graph.node:
+        if node.op_type != "Gather" or node.input[0] not in tables or node.name in kept_float:
+            nodes.append(node)
+            continue
+        name, ids, result = node.input[0], node.input[1], node.output[0]
+        if name not in done:
+            done.add(name)
+            table = numpy_helper.to_array(tables[name])
+            scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / 127, np.finfo(np.float32).tiny)
+            rounded = np.rint(table / scale).astype(np.int8)
+            model.graph.initializer.append(numpy_helper.from_array(rounded, f"{name}.s8"))
+            model.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+        nodes.append(helper.make_node("Gather", [f"{name}.s8", ids], [f"{result}.s8"], name=node.name))
+        nodes.append(helper.make_node("Cast", [f"{result}.s8"], [f"{result}.whole"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Gather", [f"{name}.scale", ids], [f"{result}.scale"]))
+        nodes.append(helper.make_node("Mul", [f"{result}.whole", f"{result}.scale"], [result]))
+    _replace_nodes(model, nodes)
+
+
+def gemm_to_matmul(model: Any) -> None:
+    """Rewrite Gemm(x, W^T) + b as MatMul and Add: ONNX Runtime's dynamic quantizer passes Gemm over in silence."""
+    from onnx import helper, numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        plain = attributes.get("alpha", 1.0) == attributes.get("beta", 1.0) == 1.0 and not attributes.get("transA")
+        if node.op_type != "Gemm" or not plain or node.input[1] not in constants or len(node.input) < 3:
+            nodes.append(node)
+            continue
+        weight = constants[node.input[1]]
+        if attributes.get("transB"):
+            turned = numpy_helper.to_array(weight).T.copy()
+            weight = numpy_helper.from_array(turned, f"{weight.name}.T")
+            model.graph.initializer.append(weight)
+        product = f"{node.output[0]}.product"
+        nodes.append(helper.make_node("MatMul", [node.input[0], weight.name], [product], name=node.name))
+        nodes.append(
+            helper.make_node("Add", [product, node.input[2]], list(node.output), name=f"{node.name}.bias")
+        )
+    _replace_nodes(model, nodes)
+
+
+def _replace_nodes(model: Any, nodes: Sequence[Any]) -> None:
+    """Give the graph new nodes, and drop constants that none of them reads."""
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)

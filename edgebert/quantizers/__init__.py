@@ -1,0 +1,44 @@
+"""Quantizers: an fp32 graph file becomes one of lower precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from edgebert.tables import Table
+from edgebert.tokenization import Feeds
+
+
+class Settings(Table):
+    """What a quantizer is told beside the graph itself."""
+
+    keep_float: list[str] = Field(default_factory=list)
+
+
+class Quantizer(Protocol):
+    """What a module in this folder offers.
+
+    `ID` names the file in the manifest (int8, fp16), `PRECISION` what it holds, `FILE` where it is in the bundle.
+    `NEEDS_BATCHES`: static ranges, measured on calibration texts.
+    """
+
+    TAKES: str
+    GIVES: str
+    NEEDS: tuple[str, ...]
+    EXTRA: str
+    ID: str
+    PRECISION: str
+    FILE: str
+    NEEDS_BATCHES: bool
+
+    def apply(self, source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
+        """Write the quantized form of the graph file `source` to `out`.
+
+        Each batch is a text's token ids, int64 [1, tokens] by input name.
+        """
+
+    def violations(self, path: Path) -> list[str]:
+        """What in the file the target's compiler is known to refuse, found without running it."""

@@ -1,0 +1,73 @@
+"""Static quantization of ONNX graphs: preprocessing and the feeding of calibration texts."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebert.device.runtimes import pad
+from edgebert.onnx_graph import products, select
+from edgebert.tokenization import Feeds
+
+Quantize = Callable[[Path, Any, list[str], Path], None]  # model, reader, nodes to exclude, out
+
+
+def calibrated(model: Any, keep_float: Sequence[str], batches: Sequence[Feeds], out: Path, run: Quantize) -> None:
+    """Preprocess an ONNX model and have `run` quantize it with ranges from `batches`."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as room, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ready = Path(room, "ready.onnx")
+        quant_pre_process(model, str(ready), skip_symbolic_shape=True)
+        prepared = onnx.load(str(ready))
+        del prepared.metadata_props[:]  # the preprocessor's own note, which QNN's refuses to read
+        onnx.save(prepared, str(ready))
+        with_constant, without = products(prepared)
+        exclude = [*without, *select(with_constant, keep_float)]
+        logging.disable(logging.WARNING)
+        try:
+            run(ready, Reader(prepared, batches), exclude, out)
+        finally:
+            logging.disable(logging.NOTSET)
+    written = onnx.load(str(out))
+    written.ir_version = model.ir_version
+    onnx.save(written, str(out))
+
+
+class Reader:
+    """Calibration texts as onnxruntime's CalibrationDataReader wants them, in the graph's own types and length."""
+
+    def __init__(self, model: Any, batches: Sequence[Feeds]) -> None:
+        import onnx
+
+        self._inputs = {}
+        for value in model.graph.input:
+            kind = value.type.tensor_type
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            self._inputs[value.name] = (dtype, kind.shape.dim[1].dim_value)
+        self._batches = batches
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Start again."""
+        self._left: Iterator[Feeds] = iter(self._batches)
+
+    def get_next(self) -> Feeds | None:
+        """The next text's feeds, or None at the end."""
+        feeds = next(self._left, None)
+        if feeds is None:
+            return None
+        ready = {}
+        for name, (dtype, tokens) in self._inputs.items():
+            array = feeds[name][:, :tokens] if tokens else feeds[name]
+            ready[name] = np.asarray(pad({name: array}, tokens)[name] if tokens else array, dtype=dtype)
+        return ready
