@@ -1,0 +1,101 @@
+"""manifest.json, schema 1: what a bundle is, how it was scored and timed, and what it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgebert.artifact import Signature
+from edgebert.verdict import Check, Evidence, Latency, Score, Speedup
+
+SCHEMA = 1
+
+
+class Part(BaseModel):
+    """A table of the manifest; unknown keys of later versions are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class TargetFacts(Part):
+    """The target, as far as the device needs to know it."""
+
+    name: str
+    runtime: str
+    version: str
+    board: str | None = None
+    threads: int = 1
+
+
+class ModelFile(Part):
+    """One model file of the bundle."""
+
+    id: str
+    file: str
+    format: str
+    precision: str
+    bytes: int
+    parameters: int
+    opset: int | None
+    ir_version: int | None
+    ops: dict[str, int]
+    int8_matmul_share: float
+    kept_float: list[str]
+    session: dict[str, str]
+    signature: Signature
+    buckets: list[int] = Field(default_factory=list)
+    placement: dict[str, int | None]
+    scores: list[Score]
+
+
+class OutOfScopeFacts(Part):
+    """How texts that no label fits are told apart: by the winner's probability of the shipped file."""
+
+    auroc: float | None
+    threshold: float
+    rows: int
+    false_rejection: float | None = None
+
+
+class Provenance(Part):
+    """Where everything comes from; no path, host or user name."""
+
+    versions: dict[str, str]
+    source: dict[str, str | None]
+    data: dict[str, str]
+    recipe: dict[str, Any]
+    seed: int
+    test_scored: int
+    built_at: str
+    steps: dict[str, str] = Field(default_factory=dict)
+
+
+class Manifest(Part):
+    """The whole manifest."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    name: str
+    task: str
+    architecture: str
+    labels: list[str]
+    level: Evidence
+    default_model: str
+    target: TargetFacts
+    models: list[ModelFile]
+    latency: list[Latency]
+    speedup: list[Speedup]
+    peak_memory_mb: float | None
+    decoding: dict[str, Any]
+    out_of_scope: OutOfScopeFacts | None
+    checks: list[Check]
+    provenance: Provenance
+
+    def score(self, model: str | None = None) -> Score:
+        """The gated score of a model file (the default one without a name)."""
+        return self.file(model).scores[0]
+
+    def file(self, model: str | None = None) -> ModelFile:
+        """The entry of a model file (the default one without a name)."""
+        wanted = model or self.default_model
+        return next(entry for entry in self.models if entry.id == wanted)

@@ -1,0 +1,32 @@
+"""What verify found of a target's files, before any gate is held against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from edgebert.manifest import ModelFile, OutOfScopeFacts
+from edgebert.verdict import Latency, Speedup
+
+FILE, GOLDEN, SAMPLES = "measured.json", "golden.jsonl", "samples.json"
+
+
+class Measured(BaseModel):
+    """Figures alone: a changed gate is judged on them without measuring again."""
+
+    files: list[ModelFile]
+    latency: list[Latency]
+    speedup: list[Speedup]
+    peak_memory_mb: dict[str, float]
+    golden_diff: dict[str, float]
+    violations: dict[str, list[str]]
+    threshold: float | None
+    out_of_scope: OutOfScopeFacts | None
+    chance: float
+    test_scored: int
+
+
+def read(folder: Path) -> Measured:
+    """What verify wrote to a folder."""
+    return Measured.model_validate_json((folder / FILE).read_text(encoding="utf-8"))

@@ -1,0 +1,192 @@
+"""From a recipe to bundles: plan the steps, run those that are not in the store, publish what passed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from edgebert import planning, quiet, recipe
+from edgebert.device import bundle as bundles
+from edgebert.errors import EdgeBertError, InputError, is_disk_full
+from edgebert.manifest import Manifest
+from edgebert.planning import Plan, Step
+from edgebert.store import ENTRY, Store, replace_folder
+from edgebert.verdict import Verdict, holds
+
+
+class Watch(Protocol):
+    """Who wants to see a build go on."""
+
+    def begin(self, step: Step, cached: bool) -> None:
+        """A step starts, or is found finished in the store."""
+
+    def tell(self, done: int, total: int) -> None:
+        """How far the running step is."""
+
+    def end(self, step: Step) -> None:
+        """A step is finished."""
+
+
+class Unwatched:
+    """Nobody looks."""
+
+    def begin(self, step: Step, cached: bool) -> None:
+        """Nothing."""
+
+    def tell(self, done: int, total: int) -> None:
+        """Nothing."""
+
+    def end(self, step: Step) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one target."""
+
+    verdict: Verdict
+    manifest: Manifest
+    folder: Path
+    older_kept: bool = False
+
+
+@dataclass
+class Run:
+    """One build under way."""
+
+    store: Store
+    watch: Watch
+    made: dict[str, Path] = field(default_factory=dict)
+
+    def make(self, step: Step) -> Path:
+        """The step's finished folder: from the store, or made now with all it needs."""
+        if step.key in self.made:
+            return self.made[step.key]
+        folder = self.store.find(step.stage, step.key)
+        self.watch.begin(step, folder is not None)
+        if folder is None:
+            inputs = [self.make(one) for one in step.inputs]
+            self.watch.begin(step, False)
+            folder = self._work(step, inputs)
+        self.made[step.key] = folder
+        self.watch.end(step)
+        return folder
+
+    def _work(self, step: Step, inputs: list[Path]) -> Path:
+        log = self.store.root / "logs" / f"{step.stage}-{step.key}.log"
+        about = {"stage": step.stage, "about": step.about, "settings": step.settings}
+        about["inputs"] = [one.key for one in step.inputs]
+        with self.store.draft(step.stage, step.key, about) as draft, quiet.into(log):
+            try:
+                step.work(inputs, draft, self.watch.tell)
+            except EdgeBertError:
+                raise
+            except Exception as error:
+                if not is_disk_full(error):
+                    error.add_note(f"in the step '{step.about}'; what its libraries printed is in {log}")
+                raise
+        return self.store.place(step.stage, step.key)
+
+
+def build(
+    source: str | Path,
+    targets: Sequence[str] | None = None,
+    out: str | Path = "build",
+    *,
+    overrides: Sequence[str] = (),
+    fresh: bool = False,
+    strict: bool = False,
+    allow_code: bool = False,
+) -> dict[str, Verdict]:
+    """Build a recipe's bundles; the verdict of each target by name.
+
+    `targets` restricts the recipe's own list. Raises InputError before any step for whatever is wrong with the
+    recipe, its data or its model.
+    """
+    loaded = recipe.load(Path(source), list(overrides), allow_code)
+    plan = planning.plan(loaded, targets, store_root(Path(out)), allow_code)
+    outcomes = run(plan, Path(out), Unwatched(), fresh=fresh, strict=strict)
+    return {name: outcome.verdict for name, outcome in outcomes.items()}
+
+
+def store_root(out: Path) -> Path:
+    """Where finished steps are kept."""
+    named = os.environ.get("EDGEBERT_STORE")
+    return Path(named) if named else out / ".store"
+
+
+def run(
+    plan: Plan,
+    out: Path,
+    watch: Watch,
+    *,
+    fresh: bool = False,
+    strict: bool = False,
+    finished: Callable[[Outcome], None] = lambda _: None,
+) -> dict[str, Outcome]:
+    """Run a plan and publish each target's bundle as soon as it is judged."""
+    quiet.prepare()
+    _check_writable(out)
+    store = Store(plan.store)
+    store.sweep()
+    if fresh:
+        for step in plan.steps():
+            shutil.rmtree(store.place(step.stage, step.key), ignore_errors=True)
+    under_way = Run(store, watch)
+    outcomes = {}
+    for target, step in plan.bundles.items():
+        outcomes[target] = _publish(under_way.make(step), out / plan.recipe.name, target, strict)
+        finished(outcomes[target])
+    return outcomes
+
+
+def _publish(made: Path, folder: Path, target: str, strict: bool) -> Outcome:
+    """Copy a bundle out of the store: to its place where it passed, else beside it as TARGET.failed."""
+    manifest = Manifest.model_validate_json((made / "manifest.json").read_text(encoding="utf-8"))
+    passed = holds(manifest.checks, strict)
+    place, failed = folder / target, folder / f"{target}.failed"
+    goal = place if passed else failed
+    digest = bundles.digest(str(made))
+    if not _is_there(goal, digest):
+        folder.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{target}-", dir=folder))
+        try:
+            shutil.copytree(made, room / "new", ignore=shutil.ignore_patterns(ENTRY))
+            replace_folder(room / "new", goal, room / "old")
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+    if passed:
+        shutil.rmtree(failed, ignore_errors=True)
+    verdict = Verdict(
+        target=target,
+        passed=passed,
+        level=manifest.level,
+        checks=manifest.checks,
+        bundle=str(goal),
+        digest=digest,
+    )
+    return Outcome(verdict, manifest, goal, older_kept=not passed and place.is_dir())
+
+
+def _is_there(place: Path, digest: str) -> bool:
+    try:
+        bundles.check_files(str(place))
+        return bundles.digest(str(place)) == digest
+    except (bundles.BundleError, OSError):
+        return False
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise InputError(f"-o {out}: cannot be written to: {error.strerror}") from None

@@ -1,0 +1,125 @@
+"""bundle: the folder that ships: model, tokenizer, manifest, golden rows, self-test, hashes of it all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgebert import device, judgement, measured
+from edgebert.artifact import Artifact
+from edgebert.device.bundle import SUMS
+from edgebert.manifest import Manifest, Provenance, TargetFacts
+from edgebert.store import ENTRY, digest_of_files
+from edgebert.target import Target
+from edgebert.verdict import Gates
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "spiece.model",
+)
+STAYS_AT_HOME = {"__main__.py", "bundle_main.py", "replay.py"}  # device code that a bundle has no use for
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What goes into a bundle."""
+
+    name: str
+    target: Target
+    gates: Gates
+    model: Artifact
+    files: dict[str, Artifact]
+    verified: Path
+    provenance: dict[str, Any]
+
+
+def run(contents: Contents, out: Path) -> None:
+    """Write the bundle to `out`; the last file written holds the hashes of all others."""
+    found = measured.read(contents.verified)
+    for artifact in contents.files.values():
+        (out / artifact.file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artifact.path, out / artifact.file)
+    for name in TOKENIZER_FILES:
+        if (contents.model.folder / name).is_file():
+            shutil.copyfile(contents.model.folder / name, out / name)
+    _write_config(contents, out)
+    shutil.copyfile(contents.verified / measured.GOLDEN, out / measured.GOLDEN)
+    _write_device_code(out)
+    manifest = _manifest(contents, found)
+    text = manifest.model_dump_json(indent=1, by_alias=True)
+    (out / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    _write_readme(manifest, out)
+    sums = digest_of_files(out, ignore=(ENTRY, SUMS))
+    (out / SUMS).write_text("".join(f"{sha}  {name}\n" for name, sha in sums.items()), encoding="utf-8")
+
+
+def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
+    target, default = contents.target, next(iter(contents.files))
+    checks = judgement.checks(target, contents.gates, found, default)
+    return Manifest(
+        schema=1,
+        name=contents.name,
+        task=contents.model.task or "",
+        architecture=contents.model.architecture,
+        labels=contents.model.labels,
+        level=judgement.level(target),
+        default_model=default,
+        target=TargetFacts(
+            name=target.name,
+            runtime=target.runtime.name,
+            version=target.runtime.version,
+            board=target.hardware.board,
+            threads=target.hardware.threads,
+        ),
+        models=found.files,
+        latency=found.latency,
+        speedup=found.speedup,
+        peak_memory_mb=found.peak_memory_mb.get(default),
+        decoding={
+            "max_tokens": contents.model.max_tokens,
+            "buckets": contents.files[default].buckets,
+            "threshold": found.threshold,
+        },
+        out_of_scope=found.out_of_scope,
+        checks=checks,
+        provenance=Provenance(
+            **contents.provenance,
+            test_scored=found.test_scored,
+            built_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        ),
+    )
+
+
+def _write_config(contents: Contents, out: Path) -> None:
+    """The model's config; for ONNX with the entry that makes transformers.js take the int8 file."""
+    config = json.loads((contents.model.folder / "config.json").read_text(encoding="utf-8"))
+    if contents.target.format == "onnx":
+        config["transformers.js_config"] = {"dtype": "q8" if "int8" in contents.files else "fp16"}
+    (out / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _write_device_code(out: Path) -> None:
+    source = Path(str(device.__file__)).parent
+    (out / "device").mkdir()
+    for path in sorted(source.glob("*.py")):
+        if path.name not in STAYS_AT_HOME:
+            shutil.copyfile(path, out / "device" / path.name)
+    shutil.copyfile(source / "bundle_main.py", out / "__main__.py")
+
+
+def _write_readme(manifest: Manifest, out: Path) -> None:
+    import jinja2
+
+    folder = Path(__file__).parent
+    environment = jinja2.Environment(  # noqa: S701  # Markdown, not HTML
+        loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("bundle_readme.md.j2").render(m=manifest, file=manifest.file())
+    (out / "README.md").write_text(page, encoding="utf-8")

@@ -1,0 +1,77 @@
+"""load: a source folder becomes a torch artifact in fp32, safetensors only, with its own tokenizer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from edgebert.artifact import Artifact
+from edgebert.errors import InputError
+from edgebert.sources import INDEX, WEIGHTS
+
+
+def run(source: Path, architecture: str, out: Path) -> Artifact:
+    """Write the model in `source` to `out`. Raises InputError for weights or a tokenizer that cannot be read."""
+    (out / "config.json").write_text(json.dumps(_config(source), indent=1, sort_keys=True), encoding="utf-8")
+    parameters = _weights(source, out / WEIGHTS)
+    _tokenizer(source, out)
+    return Artifact(form="torch", architecture=architecture, parameters=parameters, folder=out).write()
+
+
+def _config(source: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    for name in ("_name_or_path", "torch_dtype", "auto_map"):
+        config.pop(name, None)
+    return {**config, "dtype": "float32"}
+
+
+def _weights(source: Path, to: Path) -> int:
+    """Write all floating point tensors as fp32 to one file; the number of parameters."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    names = [WEIGHTS]
+    if not (source / WEIGHTS).is_file():
+        shards = json.loads((source / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+        names = sorted(set(shards))
+    tensors: dict[str, Any] = {}
+    for name in names:
+        if "/" in name or not (source / name).is_file():
+            raise InputError(f"{source / INDEX}: names '{name}', which is not beside it")
+        try:
+            tensors |= load_file(source / name)
+        except SafetensorError as error:
+            raise InputError(f"{source / name}: not safetensors: {error}") from None
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            if not torch.isfinite(tensor).all():
+                raise InputError(f"{source}: tensor '{name}' holds NaN or infinite weights")
+            tensors[name] = tensor.to(torch.float32).contiguous()
+    save_file(tensors, to, metadata={"format": "pt"})
+    return sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def _tokenizer(source: Path, out: Path) -> None:
+    """Copy the tokenizer without its padding and truncation, which belong to whoever calls it."""
+    path = source / "tokenizer.json"
+    if not path.is_file():
+        from transformers import AutoTokenizer
+
+        try:
+            AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(out)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{source}: no tokenizer.json, and none can be made: {error}") from None
+        path = out / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer |= {"padding": None, "truncation": None}
+    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False, indent=1), encoding="utf-8")
+    for name in ("tokenizer_config.json", "special_tokens_map.json", "spiece.model"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, out / name)
+    vocabulary = tokenizer["model"].get("vocab")
+    if tokenizer["model"].get("type") == "WordPiece" and isinstance(vocabulary, dict):
+        pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+        (out / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")

@@ -1,0 +1,151 @@
+"""Latency of model files, measured in a process of its own: `python -m edgebert.timing < request > samples`.
+
+The contenders are the files, each alone and with the tokenizer before it; they take turns on the same texts.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from edgebert.device import measure, runtimes
+from edgebert.tokenization import Encoder
+from edgebert.verdict import Evidence, Latency, Speedup
+
+Which = Literal["shipped", "reference"]
+SECONDS = 5.0  # the time one measurement may take, contenders together; rows and rounds follow from it
+MOST_ROWS = 200
+START_UPS = 3
+
+
+class Contender(BaseModel):
+    """A model file: the folder it is in and what the device code needs to open it."""
+
+    which: Which
+    folder: str
+    entry: dict[str, Any]
+
+
+class Request(BaseModel):
+    """What to time: files, texts (or pairs) and threads."""
+
+    contenders: list[Contender]
+    tokenizer: str
+    max_tokens: int
+    texts: list[tuple[str, str | None]]
+    threads: int
+    seed: int = 0
+    seconds: float = Field(default_factory=lambda: SECONDS)
+
+
+class Timed(BaseModel):
+    """Raw samples in milliseconds, [which][scope], all in the same order of texts."""
+
+    threads: int
+    samples: dict[str, dict[str, list[float]]]
+
+
+def time_files(request: Request) -> Timed:
+    """Time the request in a process of its own, where nothing else runs."""
+    return Timed.model_validate_json(_child("edgebert.timing", request.model_dump_json()))
+
+
+def start_up(contender: Contender, feeds: dict[str, Any], threads: int) -> dict[str, float]:
+    """Medians of load time, first answer and peak memory over several processes."""
+    request = {
+        "folder": contender.folder,
+        "entry": contender.entry,
+        "threads": threads,
+        "feeds": {name: array.tolist() for name, array in feeds.items()},
+    }
+    found = [json.loads(_child("edgebert.device.measure", json.dumps(request))) for _ in range(START_UPS)]
+    return {name: float(np.median([one[name] for one in found])) for name in found[0]}
+
+
+def _child(module: str, request: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", module], input=request, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def _measure(request: Request) -> Timed:
+    """The work of the child process."""
+    inputs = [tensor["name"] for tensor in request.contenders[0].entry["signature"]["inputs"]]
+    encoder = Encoder(Path(request.tokenizer), request.max_tokens, inputs)
+    opened = {c.which: runtimes.open_model(c.folder, c.entry, request.threads) for c in request.contenders}
+    rows = [(encoder.encode(*text).feeds, text) for text in request.texts[:MOST_ROWS]]
+    runs: dict[str, Any] = {}
+    for which, model in opened.items():
+        runs[f"{which} model"] = lambda row, model=model: model.run(row[0])
+        runs[f"{which} end_to_end"] = lambda row, model=model: model.run(encoder.encode(*row[1]).feeds)
+    trial = measure.interleaved(runs, rows[: min(10, len(rows))], 1, request.seed)
+    each = sum(float(np.median(samples)) for samples in trial.values()) / 1e3
+    affordable = max(20, int(request.seconds / each))
+    rounds = min(5, max(1, affordable // len(rows)))
+    samples = measure.interleaved(runs, rows[:affordable], rounds, request.seed)
+    nested: dict[str, dict[str, list[float]]] = {}
+    for name, values in samples.items():
+        contender, scope = name.split(" ")
+        nested.setdefault(contender, {})[scope] = values
+    return Timed(threads=request.threads, samples=nested)
+
+
+def latencies(timed: Timed, model: str, starts: dict[str, dict[str, float]], evidence: Evidence) -> list[Latency]:
+    """Statistics of raw samples; `starts` maps shipped and reference to their `start_up`."""
+    host = measure.host()
+    described = f"{host['board'] or host['cpu']}, {host['cores']} cores"
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    found = []
+    for which, scopes in timed.samples.items():
+        for scope, samples in scopes.items():
+            start = starts.get(which, {}) if scope == "model" else {}
+            found.append(
+                Latency.model_validate(
+                    {
+                        "model": model,
+                        "which": which,
+                        "scope": scope,
+                        "lengths": "natural",
+                        "threads": timed.threads,
+                        **measure.percentiles(samples),
+                        "load_ms": start.get("load_ms"),
+                        "first_ms": start.get("first_ms"),
+                        "runs": len(samples),
+                        "evidence": evidence,
+                        "host": described,
+                        "measured_at": now,
+                    }
+                )
+            )
+    return found
+
+
+def speedup(timed: Timed, model: str, evidence: Evidence) -> Speedup | None:
+    """How many times the reference's time is the shipped file's: median, p10 and p90 of the paired ratios."""
+    if "reference" not in timed.samples or "shipped" not in timed.samples:
+        return None
+    ratios = np.divide(timed.samples["reference"]["model"], timed.samples["shipped"]["model"])
+    p10, value, p90 = np.percentile(ratios, [10, 50, 90])
+    return Speedup(
+        model=model,
+        against="reference",
+        lengths="natural",
+        value=round(float(value), 3),
+        p10=round(float(p10), 3),
+        p90=round(float(p90), 3),
+        evidence=evidence,
+    )
+
+
+if __name__ == "__main__":
+    print(_measure(Request.model_validate_json(sys.stdin.read())).model_dump_json())  # noqa: T201
