@@ -1,0 +1,288 @@
+"""The verbs of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgebert import quiet
+from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+quiet.prepare()
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Compile BERT-family models into on-device bundles that were checked as shipped.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")]
+Targets = Annotated[list[str] | None, typer.Option("-t", "--target", help="only this target of the recipe's")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="where the bundles are written")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=TOML", help="override a key of the recipe")]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="run modules of your own that the recipe names")]
+
+
+@app.command()
+def build(
+    recipe: Path,
+    target: Targets = None,
+    out: Out = Path("build"),
+    overrides: Set = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="run every step again")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="fail where only the estimate holds")] = False,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build, check and write the bundle of each target."""
+    from edgebert import pipeline, planning
+    from edgebert import recipe as recipes
+    from edgebert.report import terminal
+
+    loaded = recipes.load(recipe, overrides, allow_code)
+    plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
+    with terminal.Bars(_progress_console()) as bars:
+        outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict)
+    verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
+    passed = all(verdict.passed for verdict in verdicts.values())
+    if as_json:
+        found = {name: verdict.model_dump() for name, verdict in verdicts.items()}
+        _print_json({"recipe": loaded.name, "passed": passed, "targets": found})
+    else:
+        _console().print(terminal.verdicts(list(outcomes.values()), plan.targets))
+    raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+def plan(
+    recipe: Path,
+    target: Targets = None,
+    out: Out = Path("build"),
+    overrides: Set = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a build would do: its steps, which of them are cached, the gates in force."""
+    from edgebert import pipeline, planning
+    from edgebert import recipe as recipes
+    from edgebert.report import terminal
+    from edgebert.store import Store
+
+    found = planning.plan(
+        recipes.load(recipe, overrides, allow_code), target, pipeline.store_root(out), allow_code
+    )
+    store = Store(found.store)
+    if not as_json:
+        _console().print(terminal.plan(found, store))
+        return
+    steps = [
+        {"stage": s.stage, "about": s.about, "key": s.key, "cached": store.find(s.stage, s.key) is not None}
+        for s in found.steps()
+    ]
+    gates = {n: found.recipe.gates_for(t).model_dump(exclude_none=True) for n, t in found.targets.items()}
+    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates})
+
+
+@app.command()
+def show(what: Annotated[str, typer.Argument(metavar="BUNDLE|TARGET")], as_json: AsJson = False) -> None:
+    """Show a bundle's scores, checks and provenance, or a target's resolved profile."""
+    from edgebert import target as targets
+
+    if Path(what).is_dir():
+        from edgebert import opening
+        from edgebert.report import terminal
+
+        manifest, digest = opening.read_manifest(Path(what)), opening.digest(Path(what))
+        if as_json:
+            _print_json({"digest": digest, "manifest": manifest.model_dump(by_alias=True)})
+        else:
+            _console().print(terminal.bundle(manifest, digest, Path(what)))
+        return
+    if what not in targets.names() and not what.endswith(".toml") and "/" in what:
+        raise InputError(f"{what}: no bundle here, and no such target profile")
+    profile = targets.load(what)
+    if as_json:
+        _print_json(profile.model_dump(mode="json"))
+    else:
+        _console().print_json(profile.model_dump_json())
+
+
+@app.command()
+def predict(
+    bundle: Path,
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="texts, or - for lines of standard input")],
+    model: Annotated[str, typer.Option(help="id of a model file in the bundle")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Answer texts with a bundle: lines, or JSON objects with the task's columns."""
+    from edgebert.opening import open_bundle
+    from edgebert.report import terminal
+
+    rows = [_row(text, number) for number, text in enumerate(_given(texts), 1)]
+    if not rows:
+        raise InputError("no text was given")
+    opened = open_bundle(bundle, model)
+    answers = opened.predict(rows)
+    if as_json:
+        _print_json({"bundle": opened.manifest.name, "task": opened.manifest.task, "predictions": answers})
+    else:
+        _console().print(terminal.predictions(answers))
+
+
+@app.command()
+def verify(
+    bundle: Path,
+    data: Annotated[Path, typer.Option("--data", help="rows to score, with the columns of the recipe's data")],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="the trained checkpoint to compare with")
+    ] = None,
+    model: Annotated[str, typer.Option(help="id of a model file in the bundle")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Score a bundle's shipped file on a data file of yours."""
+    from edgebert import rescoring
+    from edgebert.report import terminal
+
+    with terminal.counting(_progress_console(), "scoring") as tell:
+        found = rescoring.verify(bundle, data, reference, model, tell)
+    if as_json:
+        _print_json(found)
+    else:
+        _console().print(terminal.rescored(found))
+    raise typer.Exit(0 if found["passed"] else 1)
+
+
+@app.command()
+def targets(as_json: AsJson = False) -> None:
+    """List the targets that can be built for."""
+    from edgebert import target
+
+    found = [target.load(name) for name in target.names()]
+    if as_json:
+        _print_json([one.model_dump(mode="json") for one in found])
+        return
+    from edgebert.report import listing
+
+    _console().print(listing.targets(found))
+
+
+@app.command()
+def init(
+    train: Annotated[Path, typer.Argument(metavar="TRAINFILE", help="JSONL, CSV, TSV or Parquet")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="the recipe to write")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented recipe after looking at the columns of your data file."""
+    from edgebert import drafting
+
+    path = out or Path(f"{train.stem}.toml")
+    if path.exists():
+        raise InputError(f"{path}: is there already; choose another name with -o")
+    text = drafting.draft(train, path)
+    path.write_text(text, encoding="utf-8")
+    if as_json:
+        _print_json({"recipe": str(path)})
+    else:
+        _console().print(f"wrote {path}; read it, then: edgebert build {path}", highlight=False)
+
+
+@app.command()
+def doctor(
+    install: Annotated[str | None, typer.Option(help="set up a tool that needs an environment of its own")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed here, and what each missing part would be for."""
+    from edgebert import environments
+    from edgebert.report import listing
+
+    if install is not None:
+        place = environments.install(install)
+        found: dict[str, Any] = {"installed": install, "python": str(place)}
+        _print_json(found) if as_json else _console().print(f"{install}: {place}", highlight=False)
+        return
+    report = environments.examine()
+    _print_json(report) if as_json else _console().print(listing.examination(report))
+
+
+def main() -> None:
+    """Run the command line; the exit statuses are those of `edgebert.errors`."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)  # click returns the status of a typer.Exit
+    except (typer.Abort, KeyboardInterrupt):
+        _complain("interrupted; finished steps are kept, run the same command again to go on")
+        sys.exit(130)
+    except EdgeBertError as error:
+        _complain(str(error))
+        sys.exit(error.status)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except Exception as error:
+        sys.exit(_unexpected(error))
+
+
+def _unexpected(error: Exception) -> int:
+    """Exit status of what is not ours: usage errors of the command line, a full disk, or a bug."""
+    show_usage, status = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if callable(show_usage) and isinstance(status, int):  # click's own, which Typer keeps a copy of
+        show_usage(sys.stderr)
+        return status
+    if is_disk_full(error):
+        full = DiskFullError(str(getattr(error, "filename", None) or "the results"))
+        _complain(str(full))
+        return full.status
+    traceback.print_exception(error)
+    _complain("this is a bug of EdgeBERT; please report it with the lines above")
+    return EdgeBertError.status
+
+
+def _given(texts: list[str]) -> list[str]:
+    if texts != ["-"]:
+        return texts
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input: not UTF-8 at byte {error.start}") from None
+
+
+def _row(text: str, number: int) -> str | dict[str, Any]:
+    """A JSON object where the text is one, else the text itself."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        row = json.loads(text)
+    except ValueError:
+        return text
+    return row if isinstance(row, dict) else text
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _progress_console() -> Console:
+    """Standard error as it is now: steps send what libraries print there to their logs."""
+    from rich.console import Console
+
+    stream = os.fdopen(os.dup(2), "w", encoding="utf-8")
+    return Console(file=stream, force_terminal=None)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def _complain(message: str) -> None:
+    for line in message.splitlines():
+        sys.stderr.write(f"edgebert: {line}\n")

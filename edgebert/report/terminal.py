@@ -1,0 +1,340 @@
+"""Tables and progress for people; figures are those of the manifest, and each says how it was obtained."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from edgebert.judgement import speed_not_judged
+from edgebert.manifest import Manifest, ModelFile
+from edgebert.pipeline import Outcome
+from edgebert.planning import Plan, Step
+from edgebert.store import Store
+from edgebert.target import Target
+from edgebert.verdict import Check, Drop, Score, Value
+
+_STYLE = {"pass": "green", "pass_point": "yellow", "fail": "bold red", "not_judged": "dim"}
+
+
+class Bars:
+    """Progress on standard error: a line for each step, a bar with a time left for the one that runs."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._console = console
+        self._tasks: dict[str, TaskID] = {}
+        self._cached: set[str] = set()
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, step: Step, cached: bool) -> None:
+        """Show the step; one that is cached is told when it ends."""
+        if cached:
+            self._cached.add(step.key)
+        elif step.key not in self._tasks:
+            self._tasks[step.key] = self._progress.add_task(step.about, total=None)
+        if not cached:
+            self._progress.reset(self._tasks[step.key], total=None)
+
+    def tell(self, done: int, total: int) -> None:
+        """Move the bar of the step that began last."""
+        if self._tasks:
+            self._progress.update(list(self._tasks.values())[-1], completed=done, total=total)
+
+    def end(self, step: Step) -> None:
+        """Leave a line that says how long it took, or that it was there."""
+        task = self._tasks.pop(step.key, None)
+        if task is None:
+            self._console.print(Text.assemble(("cached ", "dim"), (step.about, "dim")))
+            return
+        elapsed = self._progress.tasks[self._progress.task_ids.index(task)].elapsed or 0.0
+        self._progress.remove_task(task)
+        self._console.print(Text.assemble(("done   ", "green"), step.about, (f"  {elapsed:.0f} s", "dim")))
+
+
+def verdicts(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> RenderableType:
+    """The table a build ends with, and below it what failed and what to do next."""
+    table = Table(
+        title=outcomes[0].manifest.name,
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    for name in (
+        "target",
+        "file",
+        "MB",
+        "teacher",
+        "shipped",
+        "95 % interval",
+        "agrees",
+        "speed-up",
+        "level",
+        "",
+    ):
+        numeric = name in ("MB", "teacher", "shipped", "agrees", "speed-up")
+        table.add_column(
+            name, justify="right" if numeric else "left", no_wrap=name not in ("file",), overflow="fold"
+        )
+    for outcome in outcomes:
+        for i, file in enumerate(outcome.manifest.models):
+            table.add_row(*_row(outcome, file, targets[outcome.verdict.target], first=i == 0))
+    first = outcomes[0].manifest.score()
+    rows = first.shipped.rows if first.shipped else 0
+    lines: list[RenderableType] = [table]
+    lines.append(
+        Text(
+            f"{first.metric} on {rows} test rows of the file that ships; teacher: the fp32 model; agrees: same "
+            "answer as the fp32 model; level: the weakest evidence behind the verdict. MB = 10^6 bytes.",
+            style="dim",
+        )
+    )
+    lines += _notes(outcomes, targets)
+    return Group(*lines)
+
+
+def _row(outcome: Outcome, file: ModelFile, target: Target, first: bool) -> list[RenderableType]:
+    score = file.scores[0]
+    ratio = next((s for s in outcome.manifest.speedup if s.model == file.id), None)
+    judged = speed_not_judged(target) is None
+    speed = f"{ratio.value:.1f}x ({ratio.p10:.1f}-{ratio.p90:.1f})" if ratio and judged else "not judged"
+    checks = [check for check in outcome.manifest.checks if check.model == file.id]
+    failed = any(check.status == "fail" for check in checks)
+    verdict = Text("failed", "bold red") if failed else Text("passed", "green")
+    return [
+        outcome.verdict.target if first else "",
+        file.file,
+        f"{file.bytes / 1e6:.1f}",
+        _number(score.teacher),
+        _number(score.shipped),
+        _interval(score.shipped),
+        _number(score.agreement),
+        Text(speed, "" if ratio and judged else "dim"),
+        outcome.manifest.level if first else "",
+        verdict,
+    ]
+
+
+def _notes(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    facts = outcomes[0].manifest.out_of_scope
+    if facts is not None and facts.auroc is not None:
+        lines.append(
+            f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts; threshold {facts.threshold:.2f}."
+        )
+    for outcome in outcomes:
+        target = targets[outcome.verdict.target]
+        if (why := speed_not_judged(target)) is not None:
+            lines.append(Text(f"{target.name}: speed not judged here: {why}.", style="dim"))
+        if target.hardware.accelerator != "none":
+            lines.append(
+                Text(
+                    f"{target.name}: scored in ONNX Runtime on the CPU; {target.runtime.name} did not run.",
+                    style="dim",
+                )
+            )
+        for check in outcome.verdict.checks:
+            if check.status == "fail":
+                lines.append(Text(f"{target.name}: {check.describe()}", style="red"))
+        if outcome.older_kept:
+            lines.append(
+                Text(
+                    f"{target.name}: an older bundle that passed stays in {outcome.folder.with_suffix('')}.",
+                    "yellow",
+                )
+            )
+    lines.append("")
+    for outcome in outcomes:
+        state = "" if outcome.verdict.passed else " (failed; do not ship)"
+        lines.append(f"  {outcome.folder}{state}")
+    passed = next((outcome for outcome in outcomes if outcome.verdict.passed), None)
+    if passed is not None:
+        lines += [
+            "",
+            f'Next: edgebert predict {passed.folder} "your text"',
+            f"      edgebert show {passed.folder}",
+        ]
+    else:
+        lines += ["", f"Next: edgebert show {outcomes[0].folder}"]
+    return lines
+
+
+def bundle(manifest: Manifest, digest: str, folder: Path) -> RenderableType:
+    """What `show BUNDLE` prints: scores, checks, latency, provenance."""
+    lines: list[RenderableType] = [
+        Text.assemble((f"{manifest.name} for {manifest.target.name}", "bold"), f"  {folder}"),
+        f"{manifest.task}, {manifest.architecture}, {len(manifest.labels)} labels; level: {manifest.level}",
+        Text(f"digest {digest}", style="dim"),
+    ]
+    scores = Table(
+        "file", "metric", "teacher", "reference", "shipped", "drop (points)", "agrees", header_style="bold"
+    )
+    for file in manifest.models:
+        for score in file.scores:
+            agrees, drop = _number(score.agreement), _drop(score.drop)
+            scores.add_row(
+                file.id,
+                score.metric,
+                *(_with_interval(v) for v in (score.teacher, score.reference, score.shipped)),
+                drop,
+                agrees,
+            )
+    lines.append(scores)
+    lines.append(checks(manifest.checks))
+    times = Table(
+        "file",
+        "which",
+        "scope",
+        "threads",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "runs",
+        "evidence",
+        header_style="bold",
+    )
+    for one in manifest.latency:
+        figures = (f"{one.p50_ms:.2f}", f"{one.p90_ms:.2f}", f"{one.p99_ms:.2f}", str(one.runs), one.evidence)
+        times.add_row(one.model, one.which, one.scope, str(one.threads), *figures)
+    lines.append(times)
+    if manifest.latency:
+        lines.append(Text(f"timed on {manifest.latency[0].host}, {manifest.latency[0].measured_at}", style="dim"))
+    for file in manifest.models:
+        kept = f"; kept float: {', '.join(file.kept_float)}" if file.kept_float else ""
+        lines.append(
+            f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, int8 share of matrix products "
+            f"{file.int8_matmul_share:.3f}{kept}"
+        )
+    made = manifest.provenance
+    lines.append(
+        f"from {made.source['model']} (sha256 {str(made.source['sha256'])[:16]}), built {made.built_at}; "
+        f"the test split was scored {made.test_scored} times"
+    )
+    return Group(*lines)
+
+
+def checks(found: Sequence[Check]) -> Table:
+    """One line a check."""
+    table = Table(
+        "check", "file", "measured", "limit", "status", "evidence", "why", header_style="bold", box=box.SIMPLE_HEAD
+    )
+    for check in found:
+        sign = "<=" if check.bound == "max" else ">="
+        measured = "-" if check.measured is None else f"{check.measured:.4g} {check.unit}".strip()
+        limit = "-" if check.limit is None else f"{sign} {check.limit:.4g}"
+        status = Text(check.status, _STYLE[check.status])
+        table.add_row(check.name, check.model, measured, limit, status, check.evidence, check.reason or "")
+    return table
+
+
+def plan(found: Plan, store: Store) -> RenderableType:
+    """The steps, whether each is there already, and the gates in force."""
+    steps = Table("step", "what", "state", header_style="bold", box=box.SIMPLE_HEAD)
+    for step in found.steps():
+        cached = store.find(step.stage, step.key) is not None
+        steps.add_row(step.stage, step.about, Text("cached", "green") if cached else "to run")
+    gates = Table("target", "quantizers", "gates", header_style="bold", box=box.SIMPLE_HEAD)
+    for name, target in found.targets.items():
+        limits = found.recipe.gates_for(target).model_dump(exclude_none=True)
+        listed = ", ".join(f"{key} = {value:g}" for key, value in limits.items())
+        gates.add_row(name, ", ".join(found.recipe.quantizers_for(target)), listed)
+    return Group(steps, gates)
+
+
+def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:
+    """One line a text."""
+    table = Table("label", "score", "", header_style="bold", box=box.SIMPLE_HEAD)
+    for answer in answers:
+        notes = []
+        if answer.get("in_scope") is False:
+            notes.append("below the out-of-scope threshold")
+        if answer["truncated"]:
+            notes.append("text was cut")
+        table.add_row(answer["label"], f"{answer['score']:.3f}", "; ".join(notes))
+    return table
+
+
+def rescored(found: dict[str, Any]) -> RenderableType:
+    """What `verify` found on the user's rows."""
+    table = Table(
+        "metric",
+        "teacher",
+        "reference",
+        "shipped",
+        "drop (points)",
+        "agrees",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    scores = [Score.model_validate(score) for score in found["scores"]]
+    for score in scores:
+        values = (score.teacher, score.reference, score.shipped)
+        table.add_row(score.metric, *map(_with_interval, values), _drop(score.drop), _number(score.agreement))
+    lines: list[RenderableType] = [table, checks([Check.model_validate(check) for check in found["checks"]])]
+    one = next(x for x in found["latency"] if x["which"] == "shipped" and x["scope"] == "model")
+    ratio = found["speedup"]
+    faster = (
+        f"; {ratio['value']:.2f}x the reference's speed ({ratio['p10']:.2f}-{ratio['p90']:.2f})" if ratio else ""
+    )
+    lines.append(f"p50 {one['p50_ms']:.2f} ms, p99 {one['p99_ms']:.2f} ms on {one['host']}, one thread{faster}")
+    lines += [
+        Text(f"{name} not measured: {reason}", style="dim") for name, reason in found["not_measured"].items()
+    ]
+    return Group(*lines)
+
+
+@contextlib.contextmanager
+def counting(console: Console, about: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error for work that is counted."""
+    with Progress(
+        TextColumn(about), BarColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as progress:
+        task = progress.add_task(about, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _number(value: Value | None) -> str:
+    return "-" if value is None else f"{value.value:.4f}"
+
+
+def _interval(value: Value | None) -> str:
+    return "-" if value is None else f"{value.ci95[0]:.4f} to {value.ci95[1]:.4f}"
+
+
+def _with_interval(value: Value | None) -> str:
+    return "-" if value is None else f"{value.value:.4f} ({value.ci95[0]:.4f}-{value.ci95[1]:.4f}, n={value.rows})"
+
+
+def _drop(drop: Drop | None) -> str:
+    return "-" if drop is None else f"{drop.points:.2f} ({drop.ci95[0]:.2f} to {drop.ci95[1]:.2f})"
