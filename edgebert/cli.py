@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -58,7 +59,7 @@ def build(
         found = {name: verdict.model_dump() for name, verdict in verdicts.items()}
         _print_json({"recipe": loaded.name, "passed": passed, "targets": found})
     else:
-        _console().print(terminal.verdicts(list(outcomes.values()), plan.targets))
+        _console().print(terminal.verdicts(list(outcomes.values()), plan.targets, _program()))
     raise typer.Exit(0 if passed else 1)
 
 
@@ -243,6 +244,15 @@ def _unexpected(error: Exception) -> int:
     traceback.print_exception(error)
     _complain("this is a bug of EdgeBERT; please report it with the lines above")
     return EdgeBertError.status
+
+
+def _program() -> str:
+    """How the user called EdgeBERT: by name where the shell finds it, else by path."""
+    called = Path(sys.argv[0])
+    found = shutil.which("edgebert")
+    if called.stem != "edgebert":
+        return "python -m edgebert"
+    return "edgebert" if found is not None and Path(found).resolve() == called.resolve() else sys.argv[0]
 
 
 def _given(texts: list[str]) -> list[str]:

@@ -54,6 +54,8 @@ def read(path: Path, columns: dict[str, str], fault_of: Fault) -> Split:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, not a data file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     rows: list[Row] = []
     faults: list[str] = []
     for where, record in records(path):
@@ -80,11 +82,15 @@ def hold_out(split: Split, group: Callable[[Row], str]) -> tuple[Split, Split]:
     Which rows go depends on their contents alone, so reordering a file changes nothing.
     """
     groups: dict[str, list[Row]] = {}
-    for row in sorted(split.rows, key=lambda row: hashlib.sha256(json.dumps(row).encode()).digest()):
+    for row in sorted(split.rows, key=lambda row: hashlib.sha256(json.dumps(row, default=str).encode()).digest()):
         groups.setdefault(group(row), []).append(row)
-    dev_rows = [row for rows in groups.values() for row in rows[: round(len(rows) / 10)]]
+    dev_rows: list[Row] = []
+    seen = 0
+    for _, rows in sorted(groups.items()):  # a running total, so that many small groups give their tenth together
+        seen += len(rows)
+        dev_rows += rows[: round(seen / 10) - len(dev_rows)]
     if not dev_rows:
-        dev_rows = next(iter(groups.values()))[:1]
+        dev_rows = split.rows[:1]
     taken = {id(row) for row in dev_rows}
     rest = [row for row in split.rows if id(row) not in taken]
     return Split(rest, split.sha256, split.where), Split(dev_rows, split.sha256, f"{split.where} (a tenth)")
@@ -99,13 +105,15 @@ def locate(value: str, folder: Path, revision: str | None) -> Path:
         raise InputError(f"data = '{value}'; a file on the Hub is written hub:OWNER/NAME/FILE")
     members.require(("huggingface_hub",), "reading data from the Hub", "build")
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         repo, file = "/".join(parts[:2]), "/".join(parts[2:])
         return Path(hf_hub_download(repo, file, repo_type="dataset", revision=revision))
     except LocalEntryNotFoundError as error:
         raise SurroundingsError(f"{value}: the Hub could not be reached: {error}") from None
+    except HFValidationError as error:
+        raise InputError(f"{value}: not a name on the Hub: {error}") from None
     except HfHubHTTPError as error:
         raise InputError(f"{value}: the Hub has no such file: {error}") from None
 
@@ -139,11 +147,13 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Row | str]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line.decode("utf-8"))
+            record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError as error:
             yield where, f"not UTF-8 at byte {error.start + 1} of the line"
         except json.JSONDecodeError as error:
             yield where, f"not JSON: {error.msg} at column {error.colno}"
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+            yield where, f"not JSON that can be read: {error}"
         else:
             yield where, record if isinstance(record, dict) else "not a JSON object"
 
@@ -157,13 +167,19 @@ def _separated(path: Path, delimiter: str) -> Iterator[tuple[str, Row | str]]:
             yield f"line {number}", f"not UTF-8 at byte {error.start + 1} of the line"
             return
     csv.field_size_limit(2**31 - 1)
-    reader = csv.DictReader(lines, delimiter=delimiter)
-    for record in reader:
-        where = f"line {reader.line_num}"
-        if None in record or None in record.values():
-            yield where, f"not as many fields as the header has ({len(reader.fieldnames or [])})"
-        elif any(value.strip() for value in record.values()):
-            yield where, dict(record)
+    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        width = len(reader.fieldnames or [])
+        begins = reader.line_num + 1
+        for record in reader:
+            where, begins = f"line {reader.line_num}", reader.line_num + 1
+            if None in record or None in record.values():
+                yield where, f"not as many fields as the header has ({width})"
+            elif any(value.strip() for value in record.values()):
+                yield where, dict(record)
+    except csv.Error as error:
+        yield f"line {begins}", f"not CSV: {error}"
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
@@ -172,8 +188,8 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid as error:
+        found = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: not Parquet: {error}") from None
-    for number, record in enumerate(table.to_pylist(), 1):
+    for number, record in enumerate(found, 1):
         yield f"row {number}", record

@@ -44,6 +44,9 @@ def _walk(tree: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those of `if TYPE_CHECKING:` blocks, which never run."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for other in node.orelse:
+                yield other
+                yield from _walk(other)
             continue
         yield node
         yield from _walk(node)
@@ -72,7 +75,8 @@ def _imports(name: str) -> tuple[str, ...]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            parents = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+            package = ".".join(parents[: len(parents) - node.level + 1] if node.level else parents)
             base = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
             found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     ours = [module for module in found if module.split(".")[0] == "edgebert"]

@@ -51,8 +51,18 @@ def find(family: str, name: str, allow_code: bool = False) -> ModuleType:
     """
     if (fault := check(family, name, allow_code)) is not None:
         raise InputError(fault)
+    if "." in name and not _exists(name):
+        raise InputError(f"{SINGULAR[family]} '{name}': no such module can be imported here (PYTHONPATH?)")
     path = name if "." in name else f"edgebert.{family}.{name.replace('-', '_')}"
     return importlib.import_module(path)
+
+
+def _exists(name: str) -> bool:
+    """Whether a dotted name leads to a module; its packages are imported, it is not."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def require(needs: tuple[str, ...], what: str, extra: str) -> None:

@@ -150,7 +150,9 @@ def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
     if "dev" not in found:
         found["train"], found["dev"] = data.hold_out(found["train"], task.group)
     labels = task.labels(found["train"].rows)
-    if len(labels) < 2:
+    if not labels:
+        faults.append("data.train: one row and no data.dev: the held-out row leaves none to train on")
+    elif len(labels) < 2:
         faults.append(f"data.train: only one label, '{labels[0]}'; a classifier needs two")
     if recipe.finetune is not None:
         for name in ("dev", "test"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -27,12 +28,19 @@ def prepare() -> None:
         os.environ.setdefault(name, value)
 
 
+def _flush_c() -> None:
+    """Write out what C and C++ keep in buffers of their own, while it still goes to the right place."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).fflush(None)
+
+
 @contextlib.contextmanager
 def into(log: Path) -> Iterator[None]:
-    """Send standard output and error of this process, warnings and log records to a file."""
+    """Send standard output and error of this process to a file; Python warnings are dropped."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
+    _flush_c()
     saved = os.dup(1), os.dup(2)
     level = logging.root.manager.disable
     with log.open("a", encoding="utf-8") as file, warnings.catch_warnings():
@@ -44,6 +52,7 @@ def into(log: Path) -> Iterator[None]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+            _flush_c()
             os.dup2(saved[0], 1)
             os.dup2(saved[1], 2)
             os.close(saved[0])

@@ -134,7 +134,7 @@ def _override(text: str) -> dict[str, Any]:
     import tomllib
 
     key, sign, value = text.partition("=")
-    if not sign:
+    if not sign or not _is_key(key):
         raise InputError(f"--set {text}: write it as key=value, such as finetune.epochs=3")
     for candidate in (value, f'"{value}"'):  # a bare word is taken as a string
         try:
@@ -144,6 +144,15 @@ def _override(text: str) -> dict[str, Any]:
     raise InputError(f"--set {text}: '{value}' is not a TOML value")
 
 
+def _is_key(text: str) -> bool:
+    import tomllib
+
+    try:
+        return bool(tomllib.loads(f"{text.strip()} = 0"))
+    except tomllib.TOMLDecodeError:
+        return False
+
+
 def _name_faults(table: dict[str, Any], path: Path, allow_code: bool) -> list[str]:
     """Names that lead nowhere, found on the raw table so that one report holds all faults."""
     faults = []
@@ -151,20 +160,23 @@ def _name_faults(table: dict[str, Any], path: Path, allow_code: bool) -> list[st
         faults.append(members.check("tasks", task, allow_code))
     quantize = table.get("quantize")
     if isinstance(quantize, dict):
-        quantizers = _name_list(quantize.get("quantizer", []))
-        faults += [members.check("quantizers", name, allow_code) for name in quantizers if isinstance(name, str)]
+        quantizers = _texts(_name_list(quantize.get("quantizer")))
+        faults += [members.check("quantizers", name, allow_code) for name in quantizers]
         if isinstance(spec := quantize.get("calibration"), str):
             faults.append(calibration.check(spec, path.parent))
-    names = table.get("targets")
-    for name in names if isinstance(names, list) else []:
-        if isinstance(name, str):
-            faults.append(_target_fault(name, path.parent))
-    known = {Path(name).stem if "/" in name else name for name in names or [] if isinstance(name, str)}
+    names = _texts(table.get("targets"))
+    faults += [_target_fault(name, path.parent) for name in names]
+    known = {Path(name).stem if "/" in name else name for name in names}
     overrides = table.get("target")
-    for name in overrides if isinstance(overrides, dict) else {}:
+    for name in overrides if isinstance(overrides, dict) and isinstance(table.get("targets"), list) else {}:
         if name not in known:
             faults.append(f"[target.{name}] changes a target that `targets` does not list")
     return [f"{path}: {fault}" for fault in faults if fault is not None]
+
+
+def _texts(value: Any) -> list[str]:
+    """The strings of a list; what else it holds, or is, pydantic tells."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _target_fault(name: str, beside: Path) -> str | None:

@@ -7,8 +7,10 @@ its files, written when it was finished, still hold.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ENTRY = "step.json"
+DRAFT, LOCK = ".draft-", "lock"
 
 
 def digest_of(path: Path) -> str:
@@ -64,9 +67,10 @@ class Store:
         `about` (settings, inputs, versions) is kept in the entry for people who ask what made it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=self.root))
-        with (room / "lock").open("w") as lock:
+        made = Path(tempfile.mkdtemp(prefix=f".new-{stage}-", dir=self.root))
+        with (made / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # tells `sweep` of other processes that this draft is alive
+            room = made.rename(made.with_name(made.name.replace(".new-", DRAFT, 1)))
             try:
                 folder = room / "draft"
                 folder.mkdir()
@@ -82,9 +86,9 @@ class Store:
 
     def sweep(self) -> None:
         """Remove drafts whose process is gone (killed, power lost)."""
-        for room in self.root.glob(".*-*"):
+        for room in self.root.glob(f"{DRAFT}*"):
             try:
-                with (room / "lock").open("w") as lock:
+                with (room / LOCK).open() as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(room, ignore_errors=True)
             except OSError:
@@ -98,6 +102,12 @@ def replace_folder(new: Path, place: Path, aside: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    with contextlib.suppress(FileNotFoundError):
-        place.rename(aside)
-    new.rename(place)
+    for attempt in itertools.count():
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(aside.with_name(f"{aside.name}{attempt}"))
+        try:
+            new.rename(place)
+            return
+        except OSError as error:  # another process has put its own folder there in between
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise

@@ -22,11 +22,13 @@ class Table(BaseModel):
 def read(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises InputError with file and reason."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, not a TOML file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
@@ -76,7 +78,7 @@ def _keys(model: type[BaseModel], path: list[Any]) -> list[str]:
         if field is None:
             continue  # the name of a list's item or of a mapping's entry
         model = _inner(field.annotation) or model
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [field.alias or name for name, field in model.model_fields.items() if not field.exclude]
 
 
 def _inner(annotation: Any) -> type[BaseModel] | None:

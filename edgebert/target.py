@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -45,7 +45,9 @@ class Shape(Table):
     """The shapes the file is made for."""
 
     batch: int | None = Field(default=None, ge=1, description="None: any number of rows")
-    tokens: list[int] = Field(default_factory=list, description="length buckets; empty: natural length")
+    tokens: list[Annotated[int, Field(ge=8, le=512)]] = Field(
+        default_factory=list, description="length buckets; empty: natural length"
+    )
     max_tokens: int = Field(default=128, ge=8, le=512)
 
     def buckets(self, max_tokens: int) -> list[int]:
@@ -110,7 +112,7 @@ def load(name: str, beside: Path | None = None) -> Target:
     path = _path(name, beside)
     table = tables.read(path)
     if (base := table.get("extends")) is not None:
-        base_path = _path(str(base), path.parent)
+        base_path = _base_path(str(base), path)
         base_table = tables.read(base_path)
         if "extends" in base_table:
             raise InputError(f"{path}: extends = '{base}', which itself extends another; one level only")
@@ -128,6 +130,13 @@ def buildable(name: str, beside: Path | None = None) -> Target:
     if target.abstract:
         raise InputError(f"target '{name}' is a base for others and cannot be built; known: {', '.join(names())}")
     return target
+
+
+def _base_path(base: str, path: Path) -> Path:
+    known = [one.stem for one in folder().glob("*.toml") if "extends" not in tables.read(one)]
+    if "/" not in base and base not in {one.stem for one in folder().glob("*.toml")}:
+        raise InputError(f"{path}: extends = '{base}': no such target; {nearest(base, known)}")
+    return _path(base, path.parent)
 
 
 def _path(name: str, beside: Path | None) -> Path:

@@ -50,6 +50,8 @@ class Encoder:
 
 def ill_formed(text: object) -> str | None:
     """Why a value cannot be given to a tokenizer as text, or None."""
+    if text is None:
+        return "is missing (null)"
     if not isinstance(text, str):
         return f"is {type(text).__name__}, not text"
     if not text.strip():

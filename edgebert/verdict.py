@@ -36,7 +36,7 @@ class Gates(Table):
 
     max_drop: float | None = Field(default=None, ge=-100, le=100, description="points, shipped below teacher")
     min_agreement: float | None = Field(default=None, ge=0, le=1)
-    max_size_mb: float | None = Field(default=None, gt=0, description="10^6 bytes, the default model's file")
+    max_size_mb: float | None = Field(default=None, gt=0, description="10^6 bytes, each model file")
     max_bytes_per_parameter: float | None = Field(default=None, gt=0)
     min_speedup: float | None = Field(default=None, gt=0, description="reference's time over shipped's")
     max_latency_p50_ms: float | None = Field(default=None, gt=0)

@@ -82,112 +82,84 @@ class Bars:
         self._console.print(Text.assemble(("done   ", "green"), step.about, (f"  {elapsed:.0f} s", "dim")))
 
 
-def verdicts(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> RenderableType:
-    """The table a build ends with, and below it what failed and what to do next."""
-    table = Table(
-        title=outcomes[0].manifest.name,
-        title_justify="left",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
-    for name in (
-        "target",
-        "file",
-        "MB",
-        "teacher",
-        "shipped",
-        "95 % interval",
-        "agrees",
-        "speed-up",
-        "level",
-        "",
-    ):
-        numeric = name in ("MB", "teacher", "shipped", "agrees", "speed-up")
-        table.add_column(
-            name, justify="right" if numeric else "left", no_wrap=name not in ("file",), overflow="fold"
-        )
+def verdicts(outcomes: Sequence[Outcome], targets: dict[str, Target], program: str) -> RenderableType:
+    """The table a build ends with, and below it what failed, where the bundles are and what to do next.
+
+    `program` is how the user called EdgeBERT, so that the commands can be copied.
+    """
+    first = outcomes[0].manifest.score()
+    table = Table(title=outcomes[0].manifest.name, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("target", "file", "MB", "teacher", "shipped (95 %)", "agrees", "speed-up", "level", "verdict"):
+        numeric = name in ("MB", "teacher", "shipped (95 %)", "agrees", "speed-up")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for outcome in outcomes:
         for i, file in enumerate(outcome.manifest.models):
             table.add_row(*_row(outcome, file, targets[outcome.verdict.target], first=i == 0))
-    first = outcomes[0].manifest.score()
     rows = first.shipped.rows if first.shipped else 0
-    lines: list[RenderableType] = [table]
-    lines.append(
-        Text(
-            f"{first.metric} on {rows} test rows of the file that ships; teacher: the fp32 model; agrees: same "
-            "answer as the fp32 model; level: the weakest evidence behind the verdict. MB = 10^6 bytes.",
-            style="dim",
-        )
+    legend = (
+        f"{first.metric} on {rows} test rows, of the file that ships. teacher: the fp32 model. agrees: same "
+        "answer as the fp32 model. level: the weakest evidence behind the verdict. MB: 10^6 bytes."
     )
-    lines += _notes(outcomes, targets)
-    return Group(*lines)
+    return Group(table, Text(legend, style="dim"), *_notes(outcomes, targets), *_places(outcomes, program))
 
 
 def _row(outcome: Outcome, file: ModelFile, target: Target, first: bool) -> list[RenderableType]:
     score = file.scores[0]
     ratio = next((s for s in outcome.manifest.speedup if s.model == file.id), None)
-    judged = speed_not_judged(target) is None
+    judged = ratio is not None and speed_not_judged(target) is None
     speed = f"{ratio.value:.1f}x ({ratio.p10:.1f}-{ratio.p90:.1f})" if ratio and judged else "not judged"
-    checks = [check for check in outcome.manifest.checks if check.model == file.id]
-    failed = any(check.status == "fail" for check in checks)
-    verdict = Text("failed", "bold red") if failed else Text("passed", "green")
+    failed = any(check.status == "fail" for check in outcome.manifest.checks if check.model == file.id)
     return [
         outcome.verdict.target if first else "",
-        file.file,
+        file.id,
         f"{file.bytes / 1e6:.1f}",
         _number(score.teacher),
-        _number(score.shipped),
-        _interval(score.shipped),
+        _with_interval(score.shipped),
         _number(score.agreement),
-        Text(speed, "" if ratio and judged else "dim"),
+        Text(speed, "" if judged else "dim"),
         outcome.manifest.level if first else "",
-        verdict,
+        Text("failed", "bold red") if failed else Text("passed", "green"),
     ]
 
 
 def _notes(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> list[RenderableType]:
+    """What the figures do not say by themselves, and every check that failed."""
     lines: list[RenderableType] = []
     facts = outcomes[0].manifest.out_of_scope
     if facts is not None and facts.auroc is not None:
         lines.append(
-            f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts; threshold {facts.threshold:.2f}."
+            f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts, threshold {facts.threshold:.2f}."
         )
+    unjudged = [name for name in (o.verdict.target for o in outcomes) if speed_not_judged(targets[name])]
+    if unjudged:
+        lines.append(Text(f"Speed of {', '.join(unjudged)} cannot be judged on this machine.", style="dim"))
     for outcome in outcomes:
         target = targets[outcome.verdict.target]
-        if (why := speed_not_judged(target)) is not None:
-            lines.append(Text(f"{target.name}: speed not judged here: {why}.", style="dim"))
         if target.hardware.accelerator != "none":
-            lines.append(
-                Text(
-                    f"{target.name}: scored in ONNX Runtime on the CPU; {target.runtime.name} did not run.",
-                    style="dim",
-                )
+            said = (
+                f"{target.name}: scored in ONNX Runtime on this machine's CPU; {target.runtime.name} did not run."
             )
-        for check in outcome.verdict.checks:
-            if check.status == "fail":
-                lines.append(Text(f"{target.name}: {check.describe()}", style="red"))
+            lines.append(Text(said, style="dim"))
+        failed = [check for check in outcome.verdict.checks if check.status == "fail"]
+        lines += [Text(f"{target.name}: {check.describe()}", style="red") for check in failed]
         if outcome.older_kept:
-            lines.append(
-                Text(
-                    f"{target.name}: an older bundle that passed stays in {outcome.folder.with_suffix('')}.",
-                    "yellow",
-                )
-            )
-    lines.append("")
-    for outcome in outcomes:
-        state = "" if outcome.verdict.passed else " (failed; do not ship)"
-        lines.append(f"  {outcome.folder}{state}")
-    passed = next((outcome for outcome in outcomes if outcome.verdict.passed), None)
-    if passed is not None:
-        lines += [
-            "",
-            f'Next: edgebert predict {passed.folder} "your text"',
-            f"      edgebert show {passed.folder}",
-        ]
-    else:
-        lines += ["", f"Next: edgebert show {outcomes[0].folder}"]
+            older = outcome.folder.with_suffix("")
+            lines.append(Text(f"{target.name}: an older bundle that passed stays in {older}.", style="yellow"))
     return lines
+
+
+def _places(outcomes: Sequence[Outcome], program: str) -> list[RenderableType]:
+    """Where each bundle is, and the next commands to try."""
+    lines: list[RenderableType] = [""]
+    for outcome in outcomes:
+        files = ", ".join(file.file for file in outcome.manifest.models)
+        state = "" if outcome.verdict.passed else "  failed: do not ship"
+        lines.append(Text.assemble(f"  {outcome.folder}", (f"  {files}{state}", "dim"), overflow="fold"))
+    passed = [outcome for outcome in outcomes if outcome.verdict.passed]
+    shown = (passed or list(outcomes))[0].folder
+    if passed:
+        lines += ["", Text(f'Next: {program} predict {shown} "your text"')]
+    return [*lines, Text(f"{'      ' if passed else 'Next: '}{program} show {shown}")]
 
 
 def bundle(manifest: Manifest, digest: str, folder: Path) -> RenderableType:
@@ -325,15 +297,11 @@ def counting(console: Console, about: str) -> Iterator[Callable[[int, int], None
 
 
 def _number(value: Value | None) -> str:
-    return "-" if value is None else f"{value.value:.4f}"
-
-
-def _interval(value: Value | None) -> str:
-    return "-" if value is None else f"{value.ci95[0]:.4f} to {value.ci95[1]:.4f}"
+    return "-" if value is None else f"{value.value:.3f}"
 
 
 def _with_interval(value: Value | None) -> str:
-    return "-" if value is None else f"{value.value:.4f} ({value.ci95[0]:.4f}-{value.ci95[1]:.4f}, n={value.rows})"
+    return "-" if value is None else f"{value.value:.3f} ({value.ci95[0]:.3f}-{value.ci95[1]:.3f})"
 
 
 def _drop(drop: Drop | None) -> str:

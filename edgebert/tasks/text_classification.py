@@ -31,7 +31,8 @@ def fault(row: Row) -> str | None:
         return f"text {wrong}"
     if isinstance(row["label"], (list, dict, float)) or row["label"] is None:
         return f"label = {row['label']!r}; must be one label, a string or an integer"
-    return None if str(row["label"]).strip() else "label is empty"
+    wrong = ill_formed(str(row["label"]))
+    return None if wrong is None else f"label {wrong}"
 
 
 def group(row: Row) -> str:
