@@ -1,0 +1,82 @@
+"""Fixtures: a toy project that is built once for all tests that look at its bundles."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edgebert import pipeline, planning, quiet, timing
+from edgebert import recipe as recipes
+from edgebert.pipeline import Outcome
+from tests import toy
+
+quiet.prepare()
+os.environ["HF_HUB_OFFLINE"] = "1"
+timing.SECONDS = 0.2  # enough samples to test with; no test asserts a time
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built toy project."""
+
+    recipe: Path
+    out: Path
+    outcomes: dict[str, Outcome]
+
+    def bundle(self, target: str) -> Path:
+        return self.outcomes[target].folder
+
+
+@pytest.fixture(scope="session")
+def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT with random weights, as a model folder."""
+    return toy.write_model(tmp_path_factory.mktemp("toy") / "model")
+
+
+@pytest.fixture
+def project(tmp_path: Path, toy_model: Path) -> Path:
+    """A fresh toy project for raspberry-pi-5; the recipe's path."""
+    return toy.write_project(tmp_path / "project", toy_model, ["raspberry-pi-5"])
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, toy_model: Path) -> Built:
+    """The toy project built for an ONNX CPU, a TFLite and a GPU target."""
+    folder = tmp_path_factory.mktemp("built")
+    recipe = toy.write_project(
+        folder / "project", toy_model, ["raspberry-pi-5", "android-cpu", "jetson-orin-nano"]
+    )
+    out = folder / "out"
+    plan = planning.plan(recipes.load(recipe), None, out / ".store")
+    return Built(recipe, out, pipeline.run(plan, out, pipeline.Unwatched()))
+
+
+@pytest.fixture(scope="session")
+def bundle(built: Built) -> Path:
+    """The toy's ONNX bundle; read only."""
+    return built.bundle("raspberry-pi-5")
+
+
+@pytest.fixture
+def run_edgebert() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does: a process of its own, its output as text."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **more}
+        command = [sys.executable, "-m", "edgebert", *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("EDGEBERT_STORE", raising=False)
+    yield

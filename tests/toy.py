@@ -1,0 +1,121 @@
+"""A toy project: a tiny BERT of our own making and rows that a few words separate."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+WORDS = {
+    "sun": ["bright", "warm", "sunny", "summer", "light"],
+    "rain": ["wet", "umbrella", "rainy", "cloud", "puddle"],
+    "snow": ["cold", "white", "snowy", "winter", "ice"],
+}
+FILL = ["today", "it", "is", "very", "the", "day", "we", "see", "a", "lot", "of", "and", "more", "here", "now"]
+OUTSIDE = ["piano", "lawyer", "algebra", "pepper", "novel", "carpet"]
+
+
+def rows(count: int, seed: int) -> list[dict[str, str]]:
+    """Separable rows: one or two words of the label's own among filling."""
+    draw = random.Random(seed)
+    found = []
+    for i in range(count):
+        label = sorted(WORDS)[i % 3]
+        words = draw.choices(FILL, k=draw.randint(2, 8)) + draw.sample(WORDS[label], draw.randint(1, 2))
+        draw.shuffle(words)
+        found.append({"text": " ".join(words), "label": label})
+    return found
+
+
+def outside(count: int, seed: int) -> list[dict[str, str]]:
+    """Texts that no label fits."""
+    draw = random.Random(seed)
+    return [{"text": " ".join(draw.sample(OUTSIDE, 3))} for _ in range(count)]
+
+
+def write_rows(path: Path, found: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+    return path
+
+
+def write_model(folder: Path, hidden: int = 32, layers: int = 2) -> Path:
+    """A BERT with random weights and a WordPiece tokenizer that knows every toy word."""
+    import torch
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertConfig, BertModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [*FILL, *OUTSIDE, *(word for group in WORDS.values() for word in group)]
+    characters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]
+    pieces += [word for word in dict.fromkeys(words) if word not in pieces]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer()
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=2 * hidden,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+RECIPE = """
+name = "toy"
+task = "text-classification"
+targets = {targets}
+seed = 1
+
+[model]
+source = "model"
+
+[data]
+train = "train.jsonl"
+dev = "dev.jsonl"
+test = "test.jsonl"
+
+[data.out_of_scope]
+dev = "oos.jsonl"
+test = "oos.jsonl"
+
+[finetune]
+epochs = 6
+batch = 16
+learning_rate = 5e-3
+max_tokens = 32
+
+[gates]
+max_bytes_per_parameter = 1000
+min_agreement = 0.9
+max_drop = 5.0
+"""
+
+
+def write_project(folder: Path, model: Path, targets: list[str]) -> Path:
+    """A recipe with its data and a link to the model; the recipe's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(folder / "train.jsonl", rows(240, 1))
+    write_rows(folder / "dev.jsonl", rows(81, 2))
+    write_rows(folder / "test.jsonl", rows(120, 3))
+    write_rows(folder / "oos.jsonl", outside(30, 4))
+    (folder / "model").symlink_to(model, target_is_directory=True)
+    recipe = folder / "toy.toml"
+    recipe.write_text(RECIPE.format(targets=json.dumps(targets)), encoding="utf-8")
+    return recipe
