@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.onnx_graph import products
+from edgebert.onnx_graph import products, replace_nodes
 from edgebert.static_ranges import Reader
 from edgebert.tokenization import Feeds
 
@@ -45,14 +45,14 @@ def equalize(model: Any, batches: Sequence[Feeds], strength: float = STRENGTH) -
         divisions[name] = helper.make_node("Mul", [name, f"{name}.factor"], [f"{name}.even"], name=f"{name}.even")
         model.graph.initializer.append(numpy_helper.from_array(1 / scale, f"{name}.factor"))
         for node, weight in zip(nodes, weights, strict=True):
-            scaled = numpy_helper.from_array(weight * scale[:, None], node.input[1])
-            constants[node.input[1]].CopyFrom(scaled)
-            node.input[0] = f"{name}.even"
+            # a constant of its own, as another product may read the same weights behind another input
+            scaled = numpy_helper.from_array(weight * scale[:, None], f"{node.input[1]}.{node.name}")
+            model.graph.initializer.append(scaled)
+            node.input[:] = [f"{name}.even", scaled.name]
     ordered = []
     for node in model.graph.node:
         ordered += [node, *(divisions[name] for name in node.output if name in divisions)]
-    del model.graph.node[:]
-    model.graph.node.extend(ordered)
+    replace_nodes(model, ordered)
 
 
 def _scale(activations: NDArray[np.float32], weights: NDArray[np.float32], strength: float) -> NDArray[np.float32]:

@@ -59,7 +59,7 @@ def quantize_tables(model: Any, kept_float: Sequence[str]) -> None:
         nodes.append(helper.make_node("Cast", [f"{result}.s8"], [f"{result}.whole"], to=TensorProto.FLOAT))
         nodes.append(helper.make_node("Gather", [f"{name}.scale", ids], [f"{result}.scale"]))
         nodes.append(helper.make_node("Mul", [f"{result}.whole", f"{result}.scale"], [result]))
-    _replace_nodes(model, nodes)
+    replace_nodes(model, nodes)
 
 
 def gemm_to_matmul(model: Any) -> None:
@@ -84,10 +84,10 @@ def gemm_to_matmul(model: Any) -> None:
         nodes.append(
             helper.make_node("Add", [product, node.input[2]], list(node.output), name=f"{node.name}.bias")
         )
-    _replace_nodes(model, nodes)
+    replace_nodes(model, nodes)
 
 
-def _replace_nodes(model: Any, nodes: Sequence[Any]) -> None:
+def replace_nodes(model: Any, nodes: Sequence[Any]) -> None:
     """Give the graph new nodes, and drop constants that none of them reads."""
     del model.graph.node[:]
     model.graph.node.extend(nodes)

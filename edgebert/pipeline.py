@@ -14,7 +14,7 @@ from edgebert import planning, quiet, recipe
 from edgebert.device import bundle as bundles
 from edgebert.errors import EdgeBertError, InputError, is_disk_full
 from edgebert.manifest import Manifest
-from edgebert.planning import Plan, Step
+from edgebert.steps import Outcome, Plan, Step
 from edgebert.store import ENTRY, Store, replace_folder
 from edgebert.verdict import Verdict, holds
 
@@ -43,16 +43,6 @@ class Unwatched:
 
     def end(self, step: Step) -> None:
         """Nothing."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one target."""
-
-    verdict: Verdict
-    manifest: Manifest
-    folder: Path
-    older_kept: bool = False
 
 
 @dataclass

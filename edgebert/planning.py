@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,63 +18,13 @@ from edgebert.errors import InputError, nearest
 from edgebert.formats import ExportShape
 from edgebert.quantizers import Settings
 from edgebert.recipe import Recipe
-from edgebert.stages import Tell, bundle, export, finetune, load, quantize, verify
+from edgebert.stages import bundle, export, finetune, load, quantize, verify
+from edgebert.steps import Plan, Step, Tell
 from edgebert.store import key_of
 from edgebert.target import Target
 from edgebert.tokenization import ill_formed
 
-Work = Callable[[list[Path], Path, Tell], None]
 SCORE_COUNTS = "test-scored.json"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One cell of a plan; its key is a hash of all that decides what it makes."""
-
-    stage: str
-    about: str
-    settings: dict[str, Any]
-    inputs: tuple[Step, ...]
-    modules: tuple[str, ...]
-    needs: tuple[str, ...]
-    work: Work = field(repr=False, compare=False)
-
-    @functools.cached_property
-    def key(self) -> str:
-        """16 hex digits."""
-        return key_of(
-            [
-                self.stage,
-                self.settings,
-                [step.key for step in self.inputs],
-                fingerprint.of_modules([f"edgebert.stages.{self.stage}", *self.modules]),
-                fingerprint.versions(self.needs),
-            ]
-        )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The steps of a build, by the bundle they end in."""
-
-    recipe: Recipe
-    store: Path
-    targets: dict[str, Target]
-    bundles: dict[str, Step]
-
-    def steps(self) -> Iterator[Step]:
-        """Every step once, inputs first."""
-        seen: set[str] = set()
-
-        def walk(step: Step) -> Iterator[Step]:
-            for one in step.inputs:
-                yield from walk(one)
-            if step.key not in seen:
-                seen.add(step.key)
-                yield step
-
-        for last in self.bundles.values():
-            yield from walk(last)
 
 
 @dataclass(frozen=True)

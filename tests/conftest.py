@@ -13,7 +13,7 @@ import pytest
 
 from edgebert import pipeline, planning, quiet, timing
 from edgebert import recipe as recipes
-from edgebert.pipeline import Outcome
+from edgebert.steps import Outcome
 from tests import toy
 
 quiet.prepare()
@@ -72,6 +72,19 @@ def run_edgebert() -> Callable[..., subprocess.CompletedProcess[str]]:
         environment = {**os.environ, **more}
         command = [sys.executable, "-m", "edgebert", *map(str, arguments)]
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_from_root() -> Callable[..., str]:
+    """Run the command line in the checkout, where it must succeed; what it prints."""
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "edgebert", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
 
     return run
 

@@ -12,10 +12,20 @@ class Architecture(Protocol):
     """
 
     NAME: str
-    MODEL_TYPES: tuple[str, ...]
-    INPUTS: tuple[str, ...]
+
+    @property
+    def MODEL_TYPES(self) -> tuple[str, ...]:
+        """`model_type` values of the config files it reads."""
+
+    @property
+    def INPUTS(self) -> tuple[str, ...]:
+        """Names of the input tensors, in order."""
+
     TOKENIZER: str
-    HEAD: tuple[str, ...]
+
+    @property
+    def HEAD(self) -> tuple[str, ...]:
+        """Parts of the names of parameters that a task learns anew."""
 
     def embeddings(self, model: Any) -> Any:
         """The torch module that holds word, position and type embeddings."""

@@ -52,7 +52,7 @@ def read(folder: str) -> Dict[str, Any]:
             manifest = json.load(file)
         except ValueError as error:
             raise BundleError("{}: manifest.json is not JSON: {}".format(folder, error)) from None
-    schema = manifest.get("schema")
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if not isinstance(schema, int):
         raise BundleError("{}: manifest.json names no schema".format(folder))
     if schema > SCHEMA:
@@ -85,7 +85,7 @@ def _listed(folder: str) -> Dict[str, str]:
     if not os.path.isfile(path) or os.path.islink(path):
         raise BundleError("{}: no {}".format(folder, SUMS))
     listed = {}
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             sha256, separator, name = line.rstrip("\n").partition("  ")
             parts = name.split("/")

@@ -42,7 +42,11 @@ class OnnxModel:
 
     def run(self, feeds: Feeds) -> Outputs:
         """Outputs for `feeds` (integers [batch, tokens]); padded where the file has one fixed length."""
-        feeds = pad(feeds, self._tokens) if self._tokens else feeds
+        if self._tokens:
+            length = next(iter(feeds.values())).shape[1]
+            if length > self._tokens:
+                raise ValueError("%d tokens; the file holds %d" % (length, self._tokens))
+            feeds = pad(feeds, self._tokens)
         ready = {name: np.ascontiguousarray(feeds[name], dtype=kind) for name, kind in self._types.items()}
         results = self._session.run(None, ready)
         return {name: np.asarray(array, dtype=np.float32) for name, array in zip(self._names, results)}

@@ -32,8 +32,12 @@ def main(arguments: Sequence[str], folder: Optional[str] = None) -> int:
         return SURROUNDINGS
     text = json.dumps(verdict, indent=1)
     if options.json_out:
-        with open(options.json_out, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        try:
+            with open(options.json_out, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+        except OSError as error:
+            print("edgebert: --json-out %s: %s" % (options.json_out, error.strerror), file=sys.stderr)
+            return WRONG_INPUT
     print(text)
     return PASSED if verdict["passed"] else FAILED
 
@@ -139,14 +143,20 @@ def _folder(text: str) -> str:
 
 
 def _natural(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("'%s' is not a whole number" % text) from None
     if value < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return value
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("'%s' is not a whole number" % text) from None
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value

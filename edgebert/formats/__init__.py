@@ -41,7 +41,11 @@ class Format(Protocol):
     """What a module in this folder offers."""
 
     NAME: str
-    NEEDS: tuple[str, ...]
+
+    @property
+    def NEEDS(self) -> tuple[str, ...]:
+        """Packages that must be importable."""
+
     EXTRA: str
     FILE: str
 

@@ -117,9 +117,18 @@ def _integer_constants(model: Any) -> dict[str, tuple[int, bool]]:
 
     int8 = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
     found = {t.name: (_size(t), t.data_type in int8) for t in model.graph.initializer if len(t.dims) == 2}
+    known = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type in ("DequantizeLinear", "Cast", "Transpose", "Identity") and node.input[0] in found:
-            found[node.output[0]] = found[node.input[0]]
+        if node.op_type == "Constant":
+            known |= set(node.output)
+            for tensor in (attribute.t for attribute in node.attribute if len(attribute.t.dims) == 2):
+                found[node.output[0]] = (_size(tensor), tensor.data_type in int8)
+        elif node.input and all(name in known for name in node.input if name):
+            known |= set(node.output)
+            size, is_int8 = max((found[name] for name in node.input if name in found), default=(0, False))
+            if size:
+                same = node.op_type in ("DequantizeLinear", "Cast", "Transpose", "Identity")
+                found[node.output[0]] = (size, is_int8 and same)
     return found
 
 

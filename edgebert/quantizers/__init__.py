@@ -27,7 +27,11 @@ class Quantizer(Protocol):
 
     TAKES: str
     GIVES: str
-    NEEDS: tuple[str, ...]
+
+    @property
+    def NEEDS(self) -> tuple[str, ...]:
+        """Packages that must be importable."""
+
     EXTRA: str
     ID: str
     PRECISION: str

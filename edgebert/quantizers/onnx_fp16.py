@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert.errors import InputError
+from edgebert.onnx_graph import embedding_tables, products, select
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -35,11 +36,14 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
             and np.abs(numpy_helper.to_array(tensor)).max(initial=0) > limit
         ):
             raise InputError(f"'{tensor.name}' holds values above {limit:g}, which fp16 cannot")
+    with_constant, _ = products(model)
+    kept_float = select([*with_constant, *embedding_tables(model)], settings.keep_float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of every constant too small for fp16
         half = convert_float_to_float16(
             model,
             keep_io_types=True,
+            node_block_list=kept_float,
             op_block_list=[*DEFAULT_OP_BLOCK_LIST, *ISLANDS],
             disable_shape_infer=False,
         )

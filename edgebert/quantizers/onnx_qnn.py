@@ -7,6 +7,7 @@ one, measured with Qualcomm's compiler).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from edgebert.quantizers import Settings
@@ -41,8 +42,7 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
             per_channel=True,
             init_overrides={name: [{"quant_type": QuantType.QUInt8, "symmetric": False}] for name in gammas},
         )
-        wanted = set(settings.keep_float)
-        config.nodes_to_exclude = [name for name in exclude if name in wanted]
+        config.nodes_to_exclude = [n for n in exclude if any(fnmatch(n, p) for p in settings.keep_float)]
         quantize(str(model), str(to), config)
 
     calibrated(onnx.load(str(source)), settings.keep_float, batches, out, run)

@@ -23,8 +23,7 @@ from rich.text import Text
 
 from edgebert.judgement import speed_not_judged
 from edgebert.manifest import Manifest, ModelFile
-from edgebert.pipeline import Outcome
-from edgebert.planning import Plan, Step
+from edgebert.steps import Outcome, Plan, Step
 from edgebert.store import Store
 from edgebert.target import Target
 from edgebert.verdict import Check, Drop, Score, Value

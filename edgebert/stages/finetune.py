@@ -15,12 +15,12 @@ from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Splits
 from edgebert.errors import InputError
-from edgebert.stages import Tell
 from edgebert.tasks import Task
 from edgebert.tokenization import Encoder
 
 if TYPE_CHECKING:
     from edgebert.recipe import Finetune
+    from edgebert.steps import Tell
 
 OUTLIER_WEIGHT = 0.5  # of the out-of-scope rows' loss; Hendrycks et al. 2019, "Outlier Exposure", section 4
 TOKENIZER_FILES = (

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,11 +19,13 @@ from edgebert.artifact import Artifact
 from edgebert.data import Row, Splits
 from edgebert.manifest import ModelFile, OutOfScopeFacts
 from edgebert.measured import FILE, GOLDEN, SAMPLES, Measured
-from edgebert.stages import Tell
 from edgebert.tasks import Outputs, Task
 from edgebert.timing import Contender, Request
 from edgebert.tokenization import Encoder, Feeds
 from edgebert.verdict import Latency, Speedup
+
+if TYPE_CHECKING:
+    from edgebert.steps import Tell
 
 GOLDEN_ROWS = 64
 # Largest difference of logits, relative to the largest golden logit, that another CPU's rounding may cause. int8:

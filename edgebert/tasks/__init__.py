@@ -18,9 +18,16 @@ class Task(Protocol):
     """What a module in this folder offers."""
 
     NAME: str
-    COLUMNS: tuple[str, ...]
+
+    @property
+    def COLUMNS(self) -> tuple[str, ...]:
+        """Columns of a row."""
+
     METRIC: str
-    OUTPUTS: tuple[str, ...]
+
+    @property
+    def OUTPUTS(self) -> tuple[str, ...]:
+        """Names of the output tensors."""
 
     def fault(self, row: Row) -> str | None:
         """What is wrong with a row, or None."""

@@ -1,0 +1,79 @@
+"""What a build consists of: steps, the plan that orders them, and what became of a target."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgebert import fingerprint
+from edgebert.manifest import Manifest
+from edgebert.recipe import Recipe
+from edgebert.store import key_of
+from edgebert.target import Target
+from edgebert.verdict import Verdict
+
+Tell = Callable[[int, int], None]  # how many units of the step's work are done, of how many
+Work = Callable[[list[Path], Path, Tell], None]  # inputs' folders, the folder to fill, progress
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cell of a plan; its key is a hash of all that decides what it makes."""
+
+    stage: str
+    about: str
+    settings: dict[str, Any]
+    inputs: tuple[Step, ...]
+    modules: tuple[str, ...]
+    needs: tuple[str, ...]
+    work: Work = field(repr=False, compare=False)
+
+    @functools.cached_property
+    def key(self) -> str:
+        """16 hex digits."""
+        return key_of(
+            [
+                self.stage,
+                self.settings,
+                [step.key for step in self.inputs],
+                fingerprint.of_modules([f"edgebert.stages.{self.stage}", *self.modules]),
+                fingerprint.versions(self.needs),
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a build, by the bundle they end in."""
+
+    recipe: Recipe
+    store: Path
+    targets: dict[str, Target]
+    bundles: dict[str, Step]
+
+    def steps(self) -> Iterator[Step]:
+        """Every step once, inputs first."""
+        seen: set[str] = set()
+
+        def walk(step: Step) -> Iterator[Step]:
+            for one in step.inputs:
+                yield from walk(one)
+            if step.key not in seen:
+                seen.add(step.key)
+                yield step
+
+        for last in self.bundles.values():
+            yield from walk(last)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one target."""
+
+    verdict: Verdict
+    manifest: Manifest
+    folder: Path
+    older_kept: bool = False

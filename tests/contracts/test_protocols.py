@@ -1,0 +1,85 @@
+"""Every member of an open set is a module that its Protocol describes: mypy checks the lists, the tests their
+completeness."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import ModuleType
+from typing import cast
+
+import pytest
+
+from edgebert import members, tables
+from edgebert.architectures import Architecture, bert
+from edgebert.formats import Format, onnx, tflite
+from edgebert.quantizers import (
+    Quantizer,
+    litert_dynamic,
+    onnx_dynamic,
+    onnx_fp16,
+    onnx_qnn,
+    onnx_tensorrt,
+)
+from edgebert.tasks import Task, text_classification
+from tests.conftest import ROOT
+
+ARCHITECTURES: list[Architecture] = [bert]
+TASKS: list[Task] = [text_classification]
+QUANTIZERS: list[Quantizer] = [litert_dynamic, onnx_dynamic, onnx_fp16, onnx_qnn, onnx_tensorrt]
+FORMATS: list[Format] = [onnx, tflite]
+LISTED: dict[str, Sequence[object]] = {
+    "architectures": ARCHITECTURES,
+    "tasks": TASKS,
+    "quantizers": QUANTIZERS,
+    "formats": FORMATS,
+}
+
+
+def modules(family: str) -> list[ModuleType]:
+    return [cast(ModuleType, member) for member in LISTED[family]]
+
+
+def test_every_open_set_has_its_list() -> None:
+    assert set(LISTED) == set(members.SINGULAR)
+
+
+@pytest.mark.parametrize("family", LISTED)
+def test_the_list_names_every_member(family: str) -> None:
+    assert [module.__name__.rpartition(".")[2] for module in modules(family)] == members.names(family)
+
+
+@pytest.mark.parametrize("family", ["architectures", "tasks", "formats"])
+def test_a_member_calls_itself_what_a_recipe_calls_it(family: str) -> None:
+    for module in modules(family):
+        assert module.NAME == members.public(family, module.__name__.rpartition(".")[2])
+        assert members.find(family, module.NAME) is module
+
+
+def test_no_model_type_belongs_to_two_architectures() -> None:
+    claimed = [model_type for member in ARCHITECTURES for model_type in member.MODEL_TYPES]
+    assert len(claimed) == len(set(claimed))
+
+
+def test_quantizers_take_and_give_formats_that_exist() -> None:
+    for member in QUANTIZERS:
+        assert {member.TAKES, member.GIVES} <= set(members.names("formats"))
+
+
+def packages(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in requirements}
+
+
+def test_every_member_names_the_part_of_the_install_that_brings_its_packages() -> None:
+    project = tables.read(ROOT / "pyproject.toml")["project"]
+    extras = project["optional-dependencies"]
+    always = packages(project["dependencies"]) | packages(extras["build"])
+    converters: list[Quantizer | Format] = [*QUANTIZERS, *FORMATS]
+    for member in converters:
+        assert set(member.NEEDS) <= always | packages(extras[member.EXTRA])
+
+
+@pytest.mark.parametrize("family", LISTED)
+def test_every_member_says_what_it_is(family: str) -> None:
+    for module in modules(family):
+        assert module.__doc__ and module.__doc__.strip()

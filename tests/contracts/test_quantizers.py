@@ -1,0 +1,169 @@
+"""Every quantizer takes the trained toy through the same life, at natural length and at a fixed one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgebert import artifact, members, quiet, scoring, target
+from edgebert.artifact import Artifact
+from edgebert.errors import InputError
+from edgebert.formats import ExportShape
+from edgebert.quantizers import Settings
+from edgebert.stages import export
+from edgebert.tasks import Outputs
+from edgebert.tokenization import Encoder, Feeds
+from tests import toy
+from tests.conftest import Built
+
+FIXED_LENGTH = 32
+NEEDS_FIXED_LENGTH = {"onnx_qnn"}  # the NPU's compiler takes no other
+CANNOT_KEEP_FLOAT = {"litert_dynamic"}
+TAKES = {name: str(members.find("quantizers", name).TAKES) for name in members.names("quantizers")}
+CASES = [
+    (name, length)
+    for name, form in TAKES.items()
+    for length in (("buckets",) if form == "tflite" else ("natural", "fixed"))
+    if not (name in NEEDS_FIXED_LENGTH and length == "natural")
+]
+BY_NAME = dict(reversed(CASES))
+
+
+@dataclass(frozen=True)
+class Toy:
+    """The trained toy: rows to answer, texts to calibrate with, fp32 files by how long their texts may be."""
+
+    exported: dict[str, Artifact]
+    rows: list[Feeds]
+    batches: list[Feeds]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What a quantizer made of an fp32 file, twice over."""
+
+    quantizer: ModuleType
+    source: Artifact
+    shipped: Artifact
+    again: Path
+
+
+@pytest.fixture(scope="module")
+def trained(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    store = built.out / ".store"
+    model = artifact.read(next(store.glob("finetune-*")))
+    bert = members.find("architectures", model.architecture)
+    found = [artifact.read(folder) for folder in store.glob("export-*")]
+    exported = {"buckets" if one.form == "tflite" else "natural": one for one in found}
+    shape = ExportShape(opset=17, ir_version=8, batch=1, buckets=[FIXED_LENGTH], dtype="int32")
+    task, form = members.find("tasks", "text-classification"), members.find("formats", "onnx")
+    exported["fixed"] = export.run(model, task, bert, form, shape, tmp_path_factory.mktemp("fixed"))
+    encoder = Encoder(model.folder, model.max_tokens, bert.INPUTS)
+    rows, batches = (
+        [encoder.encode(row["text"]).feeds for row in toy.rows(count, seed)] for count, seed in ((60, 9), (64, 1))
+    )
+    return Toy(exported, rows, batches)
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def quantized(request: pytest.FixtureRequest, trained: Toy, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+    name, length = request.param
+    quantizer, source = members.find("quantizers", name), trained.exported[length]
+    folder, other = tmp_path_factory.mktemp(name), tmp_path_factory.mktemp(name)
+    for out in (folder, other):
+        apply(quantizer, source, Settings(), trained, out / quantizer.FILE)
+    update = {"file": quantizer.FILE, "precision": quantizer.PRECISION, "folder": folder}
+    return Quantized(quantizer, source, source.model_copy(update=update), other / quantizer.FILE)
+
+
+def apply(quantizer: ModuleType, source: Artifact, settings: Settings, trained: Toy, out: Path) -> None:
+    """Quantize as the pipeline does: what the libraries print goes to a log."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with quiet.into(out.parent / "log"):
+        quantizer.apply(source.path, settings, trained.batches, out)
+
+
+def outputs(one: Artifact, rows: list[Feeds]) -> Outputs:
+    return scoring.outputs_of(one.folder, one.entry("any"), rows, lambda: None)
+
+
+def inputs_and_outputs(one: Artifact) -> Any:
+    """Names, types and shapes, as the file itself tells them."""
+    if one.form == "onnx":
+        import onnx
+
+        return members.find("formats", "onnx").signature(onnx.load(str(one.path)))
+    from ai_edge_litert.interpreter import Interpreter
+
+    return Interpreter(model_path=str(one.path)).get_signature_list()
+
+
+def test_the_same_input_gives_the_same_bytes(quantized: Quantized) -> None:
+    assert quantized.again.read_bytes() == quantized.shipped.path.read_bytes()
+
+
+def test_the_file_answers_as_the_fp32_file_does(quantized: Quantized, trained: Toy) -> None:
+    expected = outputs(quantized.source, trained.rows)["logits"]
+    found = outputs(quantized.shipped, trained.rows)["logits"]
+    assert found.shape == expected.shape
+    assert np.isfinite(found).all()
+    assert len(set(expected.argmax(axis=1))) == 3, "the toy has learned nothing; agreement would mean nothing"
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.9
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+def test_the_share_of_int8_products_is_that_of_the_precision(quantized: Quantized) -> None:
+    graph = members.find("formats", quantized.quantizer.GIVES).inspect(quantized.shipped.path)
+    if quantized.quantizer.PRECISION == "fp16":
+        assert graph.int8_matmul_share == 0
+    else:
+        assert graph.int8_matmul_share >= 0.95
+        assert graph.kept_float == []
+
+
+def test_inputs_and_outputs_keep_names_types_and_shapes(quantized: Quantized) -> None:
+    assert inputs_and_outputs(quantized.shipped) == inputs_and_outputs(quantized.source)
+
+
+def test_the_targets_compiler_is_not_known_to_refuse_the_file(quantized: Quantized) -> None:
+    assert quantized.quantizer.violations(quantized.shipped.path) == []
+
+
+def test_the_file_keeps_the_ir_version_that_the_target_reads(quantized: Quantized) -> None:
+    form = members.find("formats", quantized.quantizer.GIVES)
+    found, given = form.inspect(quantized.shipped.path), form.inspect(quantized.source.path)
+    assert found.ir_version == given.ir_version
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_keep_float_that_matches_nothing_is_an_input_error(name: str, trained: Toy, tmp_path: Path) -> None:
+    quantizer, source = members.find("quantizers", name), trained.exported[BY_NAME[name]]
+    with pytest.raises(InputError, match="keep_float"):
+        apply(quantizer, source, Settings(keep_float=["nothing_is_called_so*"]), trained, tmp_path / "any")
+
+
+@pytest.mark.parametrize("pattern", ["/model/classifier/Gemm", "*classifier*"])
+@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - CANNOT_KEEP_FLOAT))
+def test_keep_float_keeps_what_its_pattern_names(name: str, pattern: str, trained: Toy, tmp_path: Path) -> None:
+    import onnx
+
+    quantizer, source = members.find("quantizers", name), trained.exported[BY_NAME[name]]
+    out = tmp_path / quantizer.FILE
+    apply(quantizer, source, Settings(keep_float=[pattern]), trained, out)
+    kept = members.find("formats", quantizer.GIVES).inspect(out).kept_float
+    [weight] = [name for name in kept if "classifier" in name]
+    types = {tensor.name: tensor.data_type for tensor in onnx.load(str(out)).graph.initializer}
+    assert types[weight] == onnx.TensorProto.FLOAT
+    found = source.model_copy(update={"file": quantizer.FILE, "folder": tmp_path})
+    assert np.isfinite(outputs(found, trained.rows[:3])["logits"]).all()
+
+
+def test_every_quantizer_of_a_shipped_target_is_tested_at_the_targets_kind_of_length() -> None:
+    for one in (target.load(name) for name in target.names()):
+        fixed = "buckets" if one.format == "tflite" else "fixed" if one.shape.tokens else "natural"
+        assert {(name, fixed) for name in one.quantizer} <= set(CASES)

@@ -1,0 +1,91 @@
+"""From outputs to answers: probabilities, the out-of-scope threshold, margins."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from edgebert.device import decoding
+
+LABELS = ["rain", "snow", "sun"]
+LOGITS = arrays.arrays(
+    np.float32, st.tuples(st.integers(1, 4), st.integers(2, 6)), elements=st.floats(-100, 100, width=32)
+)
+
+
+def answer(logits: list[float], threshold: float | None = None) -> dict[str, Any]:
+    outputs = {"logits": np.asarray([logits], np.float32)}
+    [found] = decoding.decode("text-classification", outputs, LABELS, {"threshold": threshold})
+    return dict(found)
+
+
+@given(LOGITS)
+def test_softmax_is_scipys(logits: NDArray[np.float32]) -> None:
+    expected = scipy.special.softmax(logits.astype(np.float64), axis=-1)
+    np.testing.assert_allclose(decoding.softmax(logits), expected, rtol=1e-12, atol=1e-15)
+
+
+@given(LOGITS)
+def test_probabilities_sum_to_one_and_rank_as_the_logits_do(logits: NDArray[np.float32]) -> None:
+    found = decoding.softmax(logits)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-12)
+    best = np.take_along_axis(found, logits.argmax(axis=-1)[:, None], axis=-1)[:, 0]
+    assert (best == found.max(axis=-1)).all()
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e30])
+def test_large_logits_do_not_overflow(scale: float) -> None:
+    np.testing.assert_array_equal(decoding.softmax(np.asarray([scale, -scale, 0], np.float32)), [1, 0, 0])
+
+
+def test_an_answer_names_the_winner_and_the_probability_of_every_label() -> None:
+    found = answer([1.0, 3.0, 2.0])
+    assert found["label"] == "snow"
+    expected = scipy.special.softmax([1.0, 3.0, 2.0])
+    assert list(found["scores"]) == LABELS
+    assert list(found["scores"].values()) == pytest.approx(expected.tolist())
+    assert found["score"] == max(found["scores"].values())
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_answers_come_in_the_order_of_the_rows() -> None:
+    found = decoding.text_classification({"logits": np.eye(3, dtype=np.float32)[[2, 0, 1]]}, LABELS)
+    assert [one["label"] for one in found] == ["sun", "rain", "snow"]
+
+
+def test_in_scope_is_told_against_the_threshold_and_unknown_without_one() -> None:
+    logits = [0.0, 2.0, 0.0]
+    score = answer(logits)["score"]
+    assert answer(logits)["in_scope"] is None
+    assert answer(logits, threshold=score)["in_scope"] is True
+    assert answer(logits, threshold=np.nextafter(score, 1))["in_scope"] is False
+    assert answer(logits, threshold=0.0)["in_scope"] is True
+
+
+def test_a_task_of_a_newer_version_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="does not decode the task 'poetry'"):
+        decoding.decode("poetry", {"logits": np.zeros((1, 3))}, LABELS, {})
+
+
+@given(arrays.arrays(np.float32, st.integers(2, 6), elements=st.floats(-100, 100, width=32)))
+def test_noise_of_less_than_half_the_margin_never_changes_the_winner(logits: NDArray[np.float32]) -> None:
+    margin = decoding.margin({"logits": logits})
+    best = int(logits.argmax())
+    noisy = logits.astype(np.float64) + 0.49 * margin
+    noisy[best] = float(logits[best]) - 0.49 * margin
+    assert margin >= 0
+    assert noisy[best] == noisy.max()
+
+
+def test_the_margin_is_between_the_best_two() -> None:
+    assert decoding.margin({"logits": [[1.0, 5.0, 3.5, -9.0]]}) == 1.5
+    assert decoding.margin({"logits": [[2.0, 2.0]]}) == 0
+    assert decoding.margin({"logits": [[0.3]]}) == float("inf")
