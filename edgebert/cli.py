@@ -188,8 +188,14 @@ def init(
     path = out or Path(f"{train.stem}.toml")
     if path.exists():
         raise InputError(f"{path}: is there already; choose another name with -o")
-    text = drafting.draft(train, path)
-    path.write_text(text, encoding="utf-8")
+    if not path.parent.is_dir():
+        raise InputError(f"-o {path}: cannot be written to: there is no folder {path.parent}")
+    try:
+        path.write_text(drafting.draft(train, path), encoding="utf-8")
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise InputError(f"-o {path}: cannot be written to: {error.strerror}") from None
     if as_json:
         _print_json({"recipe": str(path)})
     else:
@@ -217,7 +223,10 @@ def doctor(
 def main() -> None:
     """Run the command line; the exit statuses are those of `edgebert.errors`."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)  # click returns the status of a typer.Exit
+        status = app(standalone_mode=False) or 0  # the status of a typer.Exit, and 130 for Ctrl-C
+        if status == 130:
+            raise KeyboardInterrupt
+        sys.exit(status)
     except (typer.Abort, KeyboardInterrupt):
         _complain("interrupted; finished steps are kept, run the same command again to go on")
         sys.exit(130)
@@ -238,7 +247,8 @@ def _unexpected(error: Exception) -> int:
         show_usage(sys.stderr)
         return status
     if is_disk_full(error):
-        full = DiskFullError(str(getattr(error, "filename", None) or "the results"))
+        named = getattr(error, "filename2", None) or getattr(error, "filename", None)
+        full = DiskFullError(str(named or "the results"))
         _complain(str(full))
         return full.status
     traceback.print_exception(error)
@@ -256,12 +266,19 @@ def _program() -> str:
 
 
 def _given(texts: list[str]) -> list[str]:
+    """The texts of the command line, or for - the lines of standard input; a line ends at a line feed only."""
     if texts != ["-"]:
         return texts
-    try:
-        return sys.stdin.buffer.read().decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"standard input: not UTF-8 at byte {error.start}") from None
+    lines = sys.stdin.buffer.read().split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r"))
+        except UnicodeDecodeError as error:
+            raise InputError(f"row {number}: not UTF-8 at byte {error.start + 1}") from None
+    return found
 
 
 def _row(text: str, number: int) -> str | dict[str, Any]:
@@ -270,6 +287,8 @@ def _row(text: str, number: int) -> str | dict[str, Any]:
         return text
     try:
         row = json.loads(text)
+    except RecursionError:
+        raise InputError(f"row {number}: not JSON that can be read") from None
     except ValueError:
         return text
     return row if isinstance(row, dict) else text

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert import members
+from edgebert import tables
 from edgebert.device import bundle as bundles
 from edgebert.device import decoding, runtimes
 from edgebert.errors import InputError, MissingExtraError, NotTrustedError
@@ -28,7 +28,7 @@ class Bundle:
         try:
             self.entry = bundles.model_entry(self.manifest.model_dump(by_alias=True), model)
             self._model = runtimes.open_model(str(folder), self.entry, threads)
-        except bundles.BundleError as error:
+        except (bundles.BundleError, runtimes.ModelUnreadable) as error:
             raise InputError(str(error)) from None
         except runtimes.RuntimeMissing:
             extra = "litert" if self.entry["format"] == "tflite" else "build"
@@ -42,25 +42,26 @@ class Bundle:
         A row is a text, or a mapping with the task's columns. Raises InputError naming every row that is empty or
         ill-formed, before anything is answered.
         """
-        texts = [self._texts(row) for row in rows]
         faults = [
-            f"row {number}: text {wrong}"
-            for number, (text, _) in enumerate(texts, 1)
-            if (wrong := ill_formed(text)) is not None
+            f"row {number}: {wrong}"
+            for number, row in enumerate(rows, 1)
+            if (wrong := self._fault(row)) is not None
         ]
         if faults:
             raise InputError(faults)
-        return [self._answer(text, pair) for text, pair in texts]
+        return [self._answer(row if isinstance(row, str) else row["text"]) for row in rows]
 
-    def _texts(self, row: Text) -> tuple[Any, Any]:
+    def _fault(self, row: Text) -> str | None:
         if isinstance(row, str):
-            return row, None
-        task = members.find("tasks", self.manifest.task)
-        text, *pair = [column for column in task.COLUMNS if column in ("text", "text_pair")]
-        return row.get(text), row.get(pair[0]) if pair else None
+            wrong = ill_formed(row)
+        elif "text" not in row:
+            return f"no column 'text'; here are: {', '.join(row)}"
+        else:
+            wrong = ill_formed(row["text"])
+        return None if wrong is None else f"text {wrong}"
 
-    def _answer(self, text: str, pair: str | None) -> dict[str, Any]:
-        encoded = self.encoder.encode(text, pair)
+    def _answer(self, text: str) -> dict[str, Any]:
+        encoded = self.encoder.encode(text)
         outputs: dict[str, NDArray[np.float32]] = self._model.run(encoded.feeds)
         [answer] = decoding.decode(self.manifest.task, outputs, self.manifest.labels, self.manifest.decoding)
         return {**answer, "truncated": encoded.truncated}
@@ -76,11 +77,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; bundles are written to OUT/RECIPE/TARGET by `edgebert build`")
     try:
-        return Manifest.model_validate(bundles.read(str(folder)))
+        return tables.parse(Manifest, bundles.read(str(folder)), str(folder / "manifest.json"))
     except bundles.BundleError as error:
         raise NotTrustedError(str(error)) from None
-    except ValueError as error:
-        raise InputError(f"{folder}: manifest.json is not one: {error}") from None
 
 
 def digest(folder: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from edgebert import planning, quiet, recipe
 from edgebert.device import bundle as bundles
-from edgebert.errors import EdgeBertError, InputError, is_disk_full
+from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
 from edgebert.manifest import Manifest
 from edgebert.steps import Outcome, Plan, Step
 from edgebert.store import ENTRY, Store, replace_folder
@@ -77,8 +77,9 @@ class Run:
             except EdgeBertError:
                 raise
             except Exception as error:
-                if not is_disk_full(error):
-                    error.add_note(f"in the step '{step.about}'; what its libraries printed is in {log}")
+                if is_disk_full(error):
+                    raise DiskFullError(str(self.store.root)) from error
+                error.add_note(f"in the step '{step.about}'; what its libraries printed is in {log}")
                 raise
         return self.store.place(step.stage, step.key)
 
@@ -121,7 +122,8 @@ def run(
 ) -> dict[str, Outcome]:
     """Run a plan and publish each target's bundle as soon as it is judged."""
     quiet.prepare()
-    _check_writable(out)
+    _check_writable(out, f"-o {out}")
+    _check_writable(plan.store, f"EDGEBERT_STORE={plan.store}")
     store = Store(plan.store)
     store.sweep()
     if fresh:
@@ -148,6 +150,10 @@ def _publish(made: Path, folder: Path, target: str, strict: bool) -> Outcome:
         try:
             shutil.copytree(made, room / "new", ignore=shutil.ignore_patterns(ENTRY))
             replace_folder(room / "new", goal, room / "old")
+        except Exception as error:
+            if is_disk_full(error):
+                raise DiskFullError(str(goal)) from error
+            raise
         finally:
             shutil.rmtree(room, ignore_errors=True)
     if passed:
@@ -171,7 +177,9 @@ def _is_there(place: Path, digest: str) -> bool:
         return False
 
 
-def _check_writable(out: Path) -> None:
+def _check_writable(out: Path, said: str) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{said}: is a file, not a folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -179,4 +187,4 @@ def _check_writable(out: Path) -> None:
     except OSError as error:
         if is_disk_full(error):
             raise
-        raise InputError(f"-o {out}: cannot be written to: {error.strerror}") from None
+        raise InputError(f"{said}: cannot be written to: {error.strerror}") from None

@@ -69,6 +69,11 @@ def _project(recipe: Recipe, store: Path, allow_code: bool) -> Project:
     try:
         source = sources.locate(recipe.model.source, recipe.model.revision, recipe.folder)
         architecture = sources.check(source, recipe.model.sha256, known)
+        positions = sources.positions(source)
+        if positions is not None and recipe.finetune is not None and recipe.finetune.max_tokens > positions:
+            faults.append(
+                f"finetune.max_tokens = {recipe.finetune.max_tokens}; this model reads at most {positions} tokens"
+            )
     except InputError as error:
         faults += error.faults
     splits = _splits(recipe, task, faults)
@@ -93,7 +98,8 @@ def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
                 path = data.locate(value, recipe.folder, recipe.data.revision)
                 found[name] = data.read(path, renamed, fault)
             except InputError as error:
-                faults += [f"data.{name}: {one}" for one in error.faults]
+                key = name.replace("oos_", "out_of_scope.")
+                faults += [f"data.{key}: {one}" for one in error.faults]
     if faults:
         return None
     if "dev" not in found:
@@ -106,7 +112,11 @@ def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
     if recipe.finetune is not None:
         for name in ("dev", "test"):
             if strange := task.unknown(found[name].rows, labels):
-                faults.append(f"data.{name}: labels that train does not have: {', '.join(strange[:5])}")
+                hint = nearest(strange[0], labels)
+                listed = ", ".join(strange[:5])
+                faults.append(
+                    f"data.{name}: {found[name].where}: labels that train does not have: {listed}; {hint}"
+                )
     outside_found = {n.removeprefix("oos_"): split for n, split in found.items() if n.startswith("oos_")}
     return Splits(found["train"], found["dev"], found["test"], outside_found)
 

@@ -43,6 +43,13 @@ def check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, 
 
     `architectures` maps each architecture's name to the `model_type`s it serves. Raises InputError.
     """
+    try:
+        return _check(folder, sha256, architectures)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
+
+
+def _check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, ...]]) -> str:
     weights = [path for name in (WEIGHTS, INDEX) if (path := folder / name).is_file()]
     if not weights:
         pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
@@ -64,12 +71,36 @@ def check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, 
         raise InputError(f"{folder}: no config.json") from None
     except ValueError as error:
         raise InputError(f"{folder}/config.json: not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{folder}/config.json: not a JSON object")
+    _check_tokenizer(folder)
     kind = str(config.get("model_type"))
     for name, kinds in architectures.items():
         if kind in kinds:
             return name
     known = sorted(kind for kinds in architectures.values() for kind in kinds)
     raise InputError(f"{folder}/config.json: model_type = '{kind}' is not supported; {nearest(kind, known)}")
+
+
+def positions(folder: Path) -> int | None:
+    """How many tokens the model of a checked folder can read, or None where its config does not say."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found = config.get("max_position_embeddings")
+    return found if isinstance(found, int) else None
+
+
+def _check_tokenizer(folder: Path) -> None:
+    """Raise InputError where tokenizer.json is there and is not one; its absence is told when it is loaded."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return
+    try:
+        tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        sound = isinstance(tokenizer["model"].get("vocab"), (dict, list))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise InputError(f"{path}: not a tokenizer file (no model with a vocabulary in it)")
 
 
 def licence(folder: Path) -> str | None:

@@ -5,10 +5,11 @@ import json
 import os
 from typing import Any, Dict, List
 
+from .onnx_file import keeps_data_outside
+
 SCHEMA = 1
 SUMS = "SHA256SUMS"
-# StringStringEntryProto{key: "location"} of an ONNX tensor stored outside its file; our files hold all of theirs.
-_EXTERNAL_DATA = b"\x0a\x08location\x12"
+_NEEDED = ("name", "task", "labels", "default_model", "target", "models", "decoding")
 
 
 class BundleError(Exception):
@@ -38,8 +39,8 @@ def check_files(folder: str) -> None:
             raise BundleError(
                 "{}: '{}' was changed after the bundle was made (sha256 differs)".format(folder, name)
             )
-        if name.endswith(".onnx") and _has_external_data(path):
-            raise BundleError("{}: '{}' keeps tensors outside its file".format(folder, name))
+        if name.endswith(".onnx"):
+            _check_onnx(folder, name)
 
 
 def read(folder: str) -> Dict[str, Any]:
@@ -60,13 +61,33 @@ def read(folder: str) -> Dict[str, Any]:
             "{}: a bundle of schema {}, made by a newer EdgeBERT; this one reads up to {}; "
             "upgrade EdgeBERT to read it".format(folder, schema, SCHEMA)
         )
+    missing = [key for key in _NEEDED if key not in manifest]
+    if missing or not isinstance(manifest["models"], list) or not manifest["models"]:
+        raise BundleError("{}: manifest.json lacks {}".format(folder, ", ".join(missing) or "models"))
+    listed = _listed(folder)
+    for entry in manifest["models"]:
+        if not isinstance(entry, dict) or not {"id", "file", "format", "signature"} <= set(entry):
+            raise BundleError("{}: a model of manifest.json lacks id, file, format or signature".format(folder))
+        if entry["file"] not in listed:
+            said = "{}: manifest.json names the model file '{}', which is not one of the bundle's"
+            raise BundleError(said.format(folder, entry["file"]))
+        if entry["format"] == "onnx":
+            _check_onnx(folder, entry["file"])
     return manifest  # type: ignore[no-any-return]
 
 
 def golden(folder: str, rows: int = 0) -> List[Dict[str, Any]]:
     """The golden rows of a bundle, the first `rows` of them (0: all)."""
-    with open(os.path.join(folder, "golden.jsonl"), encoding="utf-8") as file:
-        found = [json.loads(line) for line in file]
+    try:
+        with open(os.path.join(folder, "golden.jsonl"), encoding="utf-8") as file:
+            found = [json.loads(line) for line in file]
+    except (OSError, ValueError) as error:
+        raise BundleError("{}: golden.jsonl cannot be read: {}".format(folder, error)) from None
+    for number, row in enumerate(found, 1):
+        if not isinstance(row, dict) or not {"ids", "outputs", "label", "tolerance"} <= set(row):
+            raise BundleError("{}: golden.jsonl line {} is not a golden row".format(folder, number))
+    if not found:
+        raise BundleError("{}: golden.jsonl has no rows".format(folder))
     return found[:rows] if rows else found
 
 
@@ -119,6 +140,11 @@ def _sha256(path: str) -> str:
     return state.hexdigest()
 
 
-def _has_external_data(path: str) -> bool:
-    with open(path, "rb") as file:
-        return _EXTERNAL_DATA in file.read()
+def _check_onnx(folder: str, name: str) -> None:
+    """Refuse a file that keeps tensors outside itself: a path in it may lead anywhere."""
+    try:
+        outside = keeps_data_outside(os.path.join(folder, *name.split("/")))
+    except ValueError as error:
+        raise BundleError("{}: '{}' is not an ONNX file: {}".format(folder, name, error)) from None
+    if outside:
+        raise BundleError("{}: '{}' keeps tensors outside its file".format(folder, name))

@@ -19,6 +19,10 @@ class RuntimeMissing(Exception):
     """The runtime that the file needs is not installed; the message names the package."""
 
 
+class ModelUnreadable(Exception):
+    """The runtime cannot load the file; the message names it and the runtime's reason."""
+
+
 class OnnxModel:
     """A file in ONNX Runtime on the CPU.
 
@@ -84,13 +88,17 @@ def pad(feeds: Feeds, tokens: int) -> Dict[str, Any]:
 
 
 def open_model(folder: str, entry: Mapping[str, Any], threads: int = 1) -> Any:
-    """The model of a manifest's entry, ready to run. Raises RuntimeMissing."""
+    """The model of a manifest's entry, ready to run. Raises RuntimeMissing, ModelUnreadable."""
+    versions(entry)  # tells a missing runtime apart from a faulty file
     path = os.path.join(folder, *entry["file"].split("/"))
-    inputs = entry["signature"]["inputs"]
-    if entry["format"] == "tflite":
-        outputs = [output["name"] for output in entry["signature"]["outputs"]]
-        return LiteRtModel(path, threads, entry["buckets"], outputs)
-    return OnnxModel(path, threads, entry.get("session"), inputs[0]["shape"][1] or 0)
+    try:
+        if entry["format"] == "tflite":
+            outputs = [output["name"] for output in entry["signature"]["outputs"]]
+            return LiteRtModel(path, threads, entry["buckets"], outputs)
+        tokens = entry["signature"]["inputs"][0]["shape"][1] or 0
+        return OnnxModel(path, threads, entry.get("session"), tokens)
+    except Exception as error:  # each runtime has exceptions of its own
+        raise ModelUnreadable("'{}' cannot be loaded: {}".format(entry["file"], error)) from error
 
 
 def versions(entry: Mapping[str, Any]) -> Dict[str, str]:

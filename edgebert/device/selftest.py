@@ -5,31 +5,36 @@ import datetime
 import json
 import os
 import sys
+import traceback
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from . import bundle, decoding, measure, runtimes
 
-PASSED, FAILED, WRONG_INPUT, SURROUNDINGS = 0, 1, 2, 4
+PASSED, FAILED, WRONG_INPUT, BUG, SURROUNDINGS = 0, 1, 2, 3, 4
 MIN_AGREEMENT = 1.0  # of the rows whose margin exceeds the tolerance: those must not change
 
 
 def main(arguments: Sequence[str], folder: Optional[str] = None) -> int:
     """Run the self-test, print its verdict as JSON, return the exit status.
 
-    0: passed; 1: a check failed; 2: not a sound bundle, or a wrong argument; 4: the runtime is missing.
+    0: passed; 1: a check failed; 2: not a sound bundle, or a wrong argument; 3: a bug of ours; 4: the runtime is
+    missing.
     """
     options = _options(folder is None).parse_args(list(arguments))
     where = folder or options.bundle
     try:
         verdict = run(where, options.rows, options.runs, options.threads, options.model)
-    except bundle.BundleError as error:
+    except (bundle.BundleError, runtimes.ModelUnreadable) as error:
         print("edgebert: %s" % error, file=sys.stderr)
         return WRONG_INPUT
     except runtimes.RuntimeMissing as error:
         print("edgebert: %s" % error, file=sys.stderr)
         return SURROUNDINGS
+    except Exception:
+        traceback.print_exc()
+        return BUG
     text = json.dumps(verdict, indent=1)
     if options.json_out:
         try:

@@ -47,14 +47,11 @@ def run(
 
     transformers.set_seed(seed)
     if settings is None:
-        model, labels, max_tokens = _already_trained(source, task, splits)
+        model, labels, max_tokens = _already_trained(source, task, architecture, splits)
     else:
         labels, max_tokens = task.labels(splits.train.rows), settings.max_tokens
         model = task.model(source.folder, labels)
         _train(model, source, task, architecture, splits, labels, settings, seed, tell)
-    limit = model.config.max_position_embeddings
-    if max_tokens > limit:
-        raise InputError(f"finetune.max_tokens = {max_tokens}; this model reads at most {limit} tokens")
     model.save_pretrained(out)
     for name in TOKENIZER_FILES:
         if (source.folder / name).is_file():
@@ -71,13 +68,16 @@ def run(
     ).write()
 
 
-def _already_trained(source: Artifact, task: Task, splits: Splits) -> tuple[Any, list[str], int]:
+def _already_trained(
+    source: Artifact, task: Task, architecture: Architecture, splits: Splits
+) -> tuple[Any, list[str], int]:
     from safetensors import safe_open
 
     with safe_open(source.folder / "model.safetensors", "pt") as file:
         names = set(file.keys())
     model = task.model(source.folder, None)
     absent = sorted(set(model.state_dict()) - names)
+    absent.sort(key=lambda name: not any(part in name for part in architecture.HEAD))  # the head's first
     if absent:
         raise InputError(
             f"the source has no trained head ('{absent[0]}' is missing), and the recipe has no [finetune]; add one"

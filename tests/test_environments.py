@@ -1,0 +1,90 @@
+"""Tools with environments of their own: what is told where one is unknown, absent or half made."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgebert import environments
+from edgebert.errors import InputError, SurroundingsError
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+OLDEST = "onnxruntime-oldest"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, so that nothing of the user's is seen or changed."""
+    monkeypatch.setenv("EDGEBERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("ask", [environments.python_of, environments.install])
+def test_an_unknown_tool_is_told_with_the_nearest_known(ask: Callable[[str], Path]) -> None:
+    with pytest.raises(InputError, match=r"unknown tool 'optimun'; did you mean 'optimum'\?"):
+        ask("optimun")
+
+
+@pytest.mark.parametrize("name", sorted(environments.KNOWN))
+def test_an_absent_environment_names_the_command_that_makes_it(name: str) -> None:
+    with pytest.raises(SurroundingsError, match=f"edgebert doctor --install {name}$"):
+        environments.python_of(name)
+
+
+def test_the_command_line_ends_with_status_2_for_an_unknown_tool(run_edgebert: Run) -> None:
+    done = run_edgebert("doctor", "--install", "onnxruntime-oldes")
+    assert done.returncode == 2
+    assert "did you mean 'onnxruntime-oldest'?" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_doctor_names_what_mends_each_absent_environment(cache: Path) -> None:
+    parts = {part["name"]: part for part in environments.examine()["parts"]}
+    for name in environments.KNOWN:
+        assert parts[name]["state"] == "absent"
+        assert parts[name]["about"].endswith(f"edgebert doctor --install {name}")
+    assert parts["[build]"]["state"] == "ready"
+    assert "torch 2." in parts["[build]"]["about"]
+    assert not cache.exists()
+
+
+def test_packages_that_cannot_be_had_end_with_status_4_and_leave_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(SurroundingsError, match="run the same command again") as told:
+        environments.install(OLDEST)
+    log = Path(str(told.value).partition("what it printed is in ")[2].partition(";")[0])
+    assert "No matching distribution" in log.read_text()
+    assert told.value.status == 4
+    assert [path for path in cache.rglob("*") if path.is_dir()] == [cache / "environments"]
+
+
+def test_an_environment_whose_making_was_killed_is_not_used(cache: Path) -> None:
+    script = f"from edgebert import environments; environments.install({OLDEST!r})"
+    making = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    try:
+        while not list(cache.glob("environments/*/bin/python")):
+            assert making.poll() is None, "ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        os.killpg(making.pid, signal.SIGKILL)
+        making.wait()
+    with pytest.raises(SurroundingsError, match=f"edgebert doctor --install {OLDEST}"):
+        environments.python_of(OLDEST)
+
+
+@pytest.mark.parametrize("name", sorted(environments.KNOWN))
+def test_every_package_of_a_list_is_pinned_and_hashed(name: str) -> None:
+    text = (environments.LISTS / f"{name}.txt").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert lines
+    assert all("==" in line and "--hash=sha256:" in line for line in lines)

@@ -1,0 +1,247 @@
+"""Building again: what is run, what is kept, what is published, and what a bundle says of its making."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import edgebert
+from edgebert import opening, pipeline, planning
+from edgebert import recipe as recipes
+from edgebert.device import bundle as bundles
+from edgebert.manifest import Manifest
+from edgebert.steps import Outcome, Step
+from edgebert.store import digest_of_files
+from tests import toy
+from tests.conftest import ROOT, Built
+
+PI = "raspberry-pi-5"
+AFTER_LOAD = {"finetune", "export", "quantize", "verify", "bundle"}
+
+
+@dataclass
+class Seen:
+    """Watches a build and keeps which steps it ran."""
+
+    ran: dict[str, str] = field(default_factory=dict)
+
+    def begin(self, step: Step, cached: bool) -> None:
+        if not cached:
+            self.ran[step.key] = step.stage
+
+    def tell(self, done: int, total: int) -> None:
+        assert 0 <= done <= total
+
+    def end(self, step: Step) -> None:
+        pass
+
+
+@pytest.fixture
+def out(built: Built, tmp_path: Path) -> Path:
+    """A copy of all that the toy's build wrote, its store included."""
+    return shutil.copytree(built.out, tmp_path / "out")
+
+
+def build(
+    recipe: Path, out: Path, *overrides: str, only: str | None = PI, fresh: bool = False, strict: bool = False
+) -> tuple[list[str], dict[str, Outcome]]:
+    """(stages of the steps that were run, outcomes)."""
+    plan = planning.plan(recipes.load(recipe, list(overrides)), [only] if only else None, out / ".store")
+    seen = Seen()
+    outcomes = pipeline.run(plan, out, seen, fresh=fresh, strict=strict)
+    return list(seen.ran.values()), outcomes
+
+
+def manifest(bundle: Path) -> Manifest:
+    return opening.read_manifest(bundle)
+
+
+def modified(folder: Path) -> dict[str, int]:
+    """When each file below a folder was last written, in ns."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_run_runs_no_step_and_writes_nothing(built: Built, out: Path) -> None:
+    before = modified(out)
+    ran, outcomes = build(built.recipe, out, only=None)
+    assert ran == []
+    assert {n: o.verdict.digest for n, o in outcomes.items()} == {
+        n: o.verdict.digest for n, o in built.outcomes.items()
+    }
+    assert modified(out) == before
+
+
+@pytest.mark.slow
+def test_a_changed_epoch_count_trains_again_but_does_not_load_again(built: Built, out: Path) -> None:
+    ran, _ = build(built.recipe, out, "finetune.epochs=2")
+    assert sorted(ran) == sorted(AFTER_LOAD)
+    assert manifest(out / "toy" / PI).provenance.recipe["finetune"]["epochs"] == 2
+    assert build(built.recipe, out)[0] == []  # the earlier steps are still there
+
+
+def test_a_changed_gate_judges_again_and_measures_nothing_again(built: Built, out: Path) -> None:
+    before = manifest(out / "toy" / PI)
+    ran, outcomes = build(built.recipe, out, "gates.max_size_mb=5.0")
+    after = outcomes[PI].manifest
+    assert ran == ["bundle"]
+    assert [check.limit for check in after.checks if check.name == "size_mb"] == [5.0]
+    assert (after.models, after.latency, after.speedup) == (before.models, before.latency, before.speedup)
+    assert after.provenance.test_scored == before.provenance.test_scored
+
+
+def test_targets_that_agree_share_their_steps(built: Built, out: Path) -> None:
+    listed = 'targets=["raspberry-pi-5", "raspberry-pi-4", "x86-64"]'
+    ran, outcomes = build(built.recipe, out, listed, only=None)
+    assert set(ran) <= {"verify", "bundle"}
+    assert ran.count("bundle") == 3
+    sums = {name: digest_of_files(outcome.folder / "onnx") for name, outcome in outcomes.items()}
+    assert sums["raspberry-pi-4"] == sums["x86-64"] == sums[PI] == digest_of_files(built.bundle(PI) / "onnx")
+
+
+def test_a_failed_gate_keeps_the_older_bundle_and_builds_the_other_targets(built: Built, out: Path) -> None:
+    shutil.rmtree(out / "toy" / "jetson-orin-nano")
+    digest = bundles.digest(str(out / "toy" / PI))
+    verdicts = edgebert.build(
+        built.recipe, [PI, "jetson-orin-nano"], out, overrides=[f"target.{PI}.gates.max_size_mb=0.001"]
+    )
+    assert {name: verdict.passed for name, verdict in verdicts.items()} == {PI: False, "jetson-orin-nano": True}
+    assert [check.name for check in verdicts[PI].checks if check.status == "fail"] == ["size_mb"]
+    assert verdicts[PI].bundle == str(out / "toy" / f"{PI}.failed")
+    assert bundles.digest(str(out / "toy" / PI)) == digest
+    assert bundles.digest(str(out / "toy" / f"{PI}.failed")) == verdicts[PI].digest != digest
+    assert (out / "toy" / "jetson-orin-nano" / "manifest.json").is_file()
+    assert build(built.recipe, out)[1][PI].verdict.passed
+    assert not (out / "toy" / f"{PI}.failed").exists()
+
+
+def test_a_failed_gate_is_an_exit_status_and_a_line(
+    built: Built, out: Path, run_edgebert: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    arguments = ["build", built.recipe, "-t", PI, "-o", out, "--set", "gates.max_size_mb=0.001"]
+    done = run_edgebert(*arguments)
+    assert done.returncode == 1
+    assert "size_mb" in done.stdout
+    assert "older" in done.stdout
+
+
+def test_strict_refuses_an_estimate_whose_interval_does_not_hold(built: Built, out: Path) -> None:
+    close = "gates.min_agreement=0.975"  # all of 120 rows agree; Wilson's interval ends at 0.969
+    _, outcomes = build(built.recipe, out, close)
+    assert [check.status for check in outcomes[PI].verdict.checks if check.name == "agreement"] == ["pass_point"]
+    assert outcomes[PI].verdict.passed
+    ran, outcomes = build(built.recipe, out, close, strict=True)
+    assert ran == []
+    assert not outcomes[PI].verdict.passed
+    assert outcomes[PI].older_kept
+    assert outcomes[PI].folder == out / "toy" / f"{PI}.failed"
+
+
+@pytest.mark.parametrize(
+    ("stage", "file"),
+    [
+        pytest.param("finetune", "model.safetensors", marks=pytest.mark.slow),
+        ("quantize", "onnx/model_quantized.onnx"),
+        ("bundle", "golden.jsonl"),
+    ],
+)
+def test_a_truncated_store_entry_is_made_again_and_the_bundle_is_the_same(
+    built: Built, out: Path, stage: str, file: str
+) -> None:
+    before = digest_of_files(out / "toy" / PI)
+    plan = planning.plan(recipes.load(built.recipe), [PI], out / ".store")
+    places = {step.stage: out / ".store" / f"{step.stage}-{step.key}" for step in plan.steps()}
+    shutil.rmtree(places["bundle"] if stage != "bundle" else out / "toy" / PI)
+    sound = json.loads((places[stage] / "step.json").read_text())["files"] if stage != "bundle" else {}
+    (places[stage] / file).write_bytes((places[stage] / file).read_bytes()[:-100])
+    ran, outcomes = build(built.recipe, out)
+    assert set(ran) == {stage, "bundle"}
+    assert sound.items() <= digest_of_files(places[stage]).items()
+    after = digest_of_files(outcomes[PI].folder)
+    differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert differing <= {"manifest.json", "README.md", "SHA256SUMS"}  # which hold the time of the build
+    assert not outcomes[PI].older_kept
+
+
+@pytest.mark.slow
+def test_fresh_runs_every_step_again(built: Built, out: Path) -> None:
+    ran, outcomes = build(built.recipe, out, fresh=True)
+    assert sorted(ran) == sorted({"load"} | AFTER_LOAD)
+    models = digest_of_files(built.bundle(PI) / "onnx")
+    assert digest_of_files(outcomes[PI].folder / "onnx") == models
+
+
+def _edit(bundle: Path) -> None:
+    (bundle / "README.md").write_text("mine now")
+
+
+def _cut(bundle: Path) -> None:
+    path = bundle / "onnx" / "model_quantized.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_edit, _cut, lambda b: (b / "extra.txt").touch(), lambda b: (b / "vocab.txt").unlink(), shutil.rmtree],
+    ids=["edited", "cut", "added to", "taken from", "removed"],
+)
+def test_a_published_bundle_that_was_changed_is_replaced(
+    built: Built, out: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(out / "toy" / PI)
+    ran, outcomes = build(built.recipe, out)
+    assert ran == []
+    assert digest_of_files(outcomes[PI].folder) == digest_of_files(built.bundle(PI))
+    assert sorted(path.name for path in (out / "toy").iterdir()) == ["android-cpu", "jetson-orin-nano", PI]
+
+
+def test_folders_of_others_in_the_store_are_left_alone(built: Built, out: Path) -> None:
+    (out / ".store" / ".my-notes").mkdir()
+    (out / ".store" / ".my-notes" / "precious.txt").write_text("not a draft")
+    build(built.recipe, out)
+    assert (out / ".store" / ".my-notes" / "precious.txt").read_text() == "not a draft"
+
+
+def test_an_output_that_cannot_be_written_to_is_told(built: Built, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    plan = planning.plan(recipes.load(built.recipe), [PI], tmp_path / "store")
+    with pytest.raises(edgebert.errors.InputError, match=r"-o .*taken: cannot be written to"):
+        pipeline.run(plan, tmp_path / "taken", pipeline.Unwatched())
+
+
+def test_provenance_holds_no_absolute_path_and_no_user_or_host_name(
+    built: Built, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "somebody-in-particular")
+    folder = built.recipe.parent
+    overrides = [f'model.source="{folder}/model"', f'data.test="{folder}/test.jsonl"', 'name="elsewhere"']
+    found = build(built.recipe, out, *overrides)[1][PI].manifest
+    text = found.model_dump_json()
+    assert re.findall(r'"[~/][^"]*"', text) == []
+    for name in ("somebody-in-particular", socket.gethostname(), str(folder), str(ROOT), str(Path.home()) + "/"):
+        assert name not in text
+    assert found.provenance.recipe["model"]["source"] == "model"
+    assert found.provenance.recipe["data"]["test"] == "test.jsonl"
+
+
+@pytest.mark.parametrize("target", [PI, "android-cpu", "jetson-orin-nano"])
+def test_no_file_of_a_bundle_names_a_folder_of_this_machine(built: Built, target: str) -> None:
+    places = [str(place).encode() for place in (built.recipe.parents[1], ROOT, Path(json.__file__).parent)]
+    for path in built.bundle(target).rglob("*"):
+        if path.is_file():
+            assert [place for place in places if place in path.read_bytes()] == [], path
+
+
+def test_provenance_counts_how_often_the_test_split_was_scored(built: Built, out: Path) -> None:
+    counts = [manifest(built.bundle(target)).provenance.test_scored for target in built.outcomes]
+    assert counts == [1, 2, 3]
+    again = build(built.recipe, out, 'bundle.golden="own"')[1][PI].manifest.provenance
+    assert again.test_scored == 4
+    other = toy.write_rows(out / "other.jsonl", toy.rows(30, 8))
+    first = build(built.recipe, out, f'data.test="{other}"')[1][PI].manifest.provenance
+    assert first.test_scored == 1

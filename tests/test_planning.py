@@ -1,0 +1,200 @@
+"""Keys depend on what decides a step's result and on nothing else; faults are told before a step runs."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from edgebert import planning
+from edgebert import recipe as recipes
+from edgebert.errors import InputError
+from edgebert.steps import Plan
+from tests import toy
+
+ALL = {"load", "finetune", "export", "quantize", "verify", "bundle"}
+
+
+@pytest.fixture
+def own(tmp_path: Path, toy_model: Path) -> Path:
+    """A project that holds its model itself; the recipe's path."""
+    recipe = toy.write_project(tmp_path / "project", toy_model, ["raspberry-pi-5", "android-cpu"])
+    (recipe.parent / "model").unlink()
+    shutil.copytree(toy_model, recipe.parent / "model")
+    return recipe
+
+
+def planned(recipe: Path, *overrides: str, names: list[str] | None = None, store: str = "store") -> Plan:
+    return planning.plan(recipes.load(recipe, list(overrides)), names, recipe.parent / store)
+
+
+def keys(plan: Plan) -> dict[str, set[str]]:
+    """Step keys by stage."""
+    found: dict[str, set[str]] = {}
+    for step in plan.steps():
+        found.setdefault(step.stage, set()).add(step.key)
+    return found
+
+
+def changed(before: Plan, after: Plan) -> set[str]:
+    """The stages of which some key is another one."""
+    first, second = keys(before), keys(after)
+    return {stage for stage in first if first[stage] != second[stage]}
+
+
+def test_no_key_depends_on_where_the_project_lies(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = planned(own)
+    elsewhere = tmp_path / "some" / "other place" / "that is deeper"
+    shutil.copytree(own.parent, elsewhere)
+    assert keys(planned(elsewhere / "toy.toml", store="another-store")) == keys(here)
+    monkeypatch.chdir(elsewhere)
+    assert keys(planned(Path("toy.toml"))) == keys(here)
+    absolute = [f'data.{split}="{elsewhere}/{split}.jsonl"' for split in ("train", "dev", "test")]
+    assert keys(planned(own, *absolute, f'model.source="{elsewhere}/model"')) == keys(here)
+
+
+def test_no_key_depends_on_when_a_file_was_written(own: Path) -> None:
+    before = planned(own)
+    for path in own.parent.rglob("*"):
+        os.utime(path, (1, 1))
+    assert changed(before, planned(own)) == set()
+
+
+def test_planning_writes_nothing(own: Path) -> None:
+    before = sorted(own.parent.rglob("*"))
+    planned(own)
+    assert sorted(own.parent.rglob("*")) == before
+
+
+def _add_a_row(name: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"text": "a very wet day", "label": "rain"}) + "\n")
+
+    return change
+
+
+def _change_a_weight(folder: Path) -> None:
+    tensors = load_file(folder / "model" / "model.safetensors")
+    tensors["pooler.dense.bias"][0] += 1e-3
+    save_file(tensors, folder / "model" / "model.safetensors", metadata={"format": "pt"})
+
+
+def _change_the_tokenizer(folder: Path) -> None:
+    path = folder / "model" / "tokenizer.json"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        (_add_a_row("train.jsonl"), ALL - {"load"}),
+        (_add_a_row("dev.jsonl"), ALL - {"load"}),
+        (_add_a_row("test.jsonl"), {"verify", "bundle"}),
+        (_add_a_row("oos.jsonl"), {"verify", "bundle"}),
+        (_change_a_weight, ALL),
+        (_change_the_tokenizer, ALL),
+        (lambda folder: (folder / "model" / "notes.txt").write_text("of no effect"), set()),
+    ],
+    ids=["train", "dev", "test", "out of scope", "weights", "tokenizer", "a note"],
+)
+def test_changed_contents_change_the_keys_of_what_reads_them(
+    own: Path, change: Callable[[Path], None], stages: set[str]
+) -> None:
+    before = planned(own)
+    change(own.parent)
+    assert changed(before, planned(own)) == stages
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("finetune.epochs=7", ALL - {"load"}),
+        ("seed=2", ALL - {"load"}),
+        ('quantize.keep_float=["classifier"]', {"quantize", "verify", "bundle"}),
+        ('bundle.golden="own"', {"verify", "bundle"}),
+        ("gates.max_drop=4.0", {"bundle"}),
+        ("target.android-cpu.gates.max_size_mb=9", {"bundle"}),
+        ('name="other"', {"bundle"}),
+    ],
+)
+def test_a_changed_setting_changes_the_keys_from_its_stage_on(own: Path, override: str, stages: set[str]) -> None:
+    assert changed(planned(own), planned(own, override)) == stages
+
+
+def test_the_cpu_targets_share_their_steps_up_to_the_quantized_file(own: Path) -> None:
+    plan = planned(own, 'targets=["raspberry-pi-5", "raspberry-pi-4", "x86-64"]')
+    count = {stage: len(found) for stage, found in keys(plan).items()}
+    shared = ("load", "finetune", "export", "quantize")
+    assert {stage: count[stage] for stage in shared} == dict.fromkeys(shared, 1)
+    assert count["bundle"] == 3
+    assert len(list(plan.steps())) == sum(count.values())
+
+
+def test_inputs_are_listed_before_what_needs_them_and_no_step_twice(own: Path) -> None:
+    plan = planned(own, 'targets=["raspberry-pi-5", "android-cpu", "jetson-orin-nano"]')
+    listed = [step.key for step in plan.steps()]
+    assert len(set(listed)) == len(listed)
+    for step in plan.steps():
+        assert all(listed.index(one.key) < listed.index(step.key) for one in step.inputs)
+    assert {step.stage for step in plan.steps()} == ALL
+    assert listed[-1] == plan.bundles["jetson-orin-nano"].key
+
+
+def test_only_the_targets_asked_for_are_planned(own: Path) -> None:
+    assert list(planned(own, names=["android-cpu"]).bundles) == ["android-cpu"]
+    whole, part = planned(own), planned(own, names=["android-cpu"])
+    assert part.bundles["android-cpu"].key == whole.bundles["android-cpu"].key
+    with pytest.raises(
+        InputError, match=r"-t android-cp: the recipe does not list it; did you mean 'android-cpu'\?"
+    ):
+        planned(own, names=["android-cp"])
+
+
+def test_faults_of_model_and_data_are_told_in_one_report(own: Path) -> None:
+    (own.parent / "model" / "model.safetensors").unlink()
+    (own.parent / "dev.jsonl").write_text('{"text": "", "label": "sun"}\n{"text": "the day"}\n')
+    (own.parent / "test.jsonl").unlink()
+    with pytest.raises(InputError) as told:
+        planned(own)
+    assert len(told.value.faults) == 4
+    for part in ("without weights", "dev.jsonl: line 1: text is empty", "line 2: no column 'label'", "test.jsonl"):
+        assert part in str(told.value)
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_labels_that_train_does_not_have_are_told(own: Path, split: str) -> None:
+    _fog(own, split)
+    with pytest.raises(InputError, match=rf"data\.{split}: labels that train does not have: fog"):
+        planned(own)
+
+
+def _fog(recipe: Path, split: str) -> None:
+    with (recipe.parent / f"{split}.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "the day", "label": "fog"}\n')
+
+
+def test_a_single_label_is_told(own: Path) -> None:
+    toy.write_rows(own.parent / "train.jsonl", [{"text": "a warm day", "label": "sun"}])
+    with pytest.raises(InputError, match="only one label, 'sun'; a classifier needs two"):
+        planned(own)
+
+
+def test_more_tokens_than_the_model_reads_are_told_before_any_step(own: Path) -> None:
+    with pytest.raises(InputError, match=r"finetune\.max_tokens = 128.* 64 tokens"):
+        planned(own, "finetune.max_tokens=128")
+
+
+def test_a_column_that_the_task_does_not_have_is_told_with_the_nearest(own: Path) -> None:
+    with pytest.raises(InputError, match=r"\[data\.columns\] unknown column 'lable'; did you mean 'label'\?"):
+        planned(own, 'data.columns.lable="intent"')
+
+
+def test_a_quantizer_of_another_format_is_told_with_those_that_fit(own: Path) -> None:
+    with pytest.raises(InputError, match=r"'litert_dynamic' takes tflite, .* known for it: onnx_dynamic"):
+        planned(own, 'quantize.quantizer="litert_dynamic"', names=["raspberry-pi-5"])
