@@ -179,7 +179,7 @@ def _is_there(place: Path, digest: str) -> bool:
 
 def _check_writable(out: Path, said: str) -> None:
     if out.exists() and not out.is_dir():
-        raise InputError(f"{said}: is a file, not a folder")
+        raise InputError(f"{said}: cannot be written to: it is a file, not a folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):

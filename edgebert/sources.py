@@ -35,7 +35,10 @@ def locate(source: str, revision: str | None, beside: Path) -> Path:
 def fingerprint(folder: Path) -> dict[str, str]:
     """sha256 of the files that make the model, by name."""
     files = {path for pattern in _WANTED for path in folder.glob(pattern)}
-    return {path.name: digest_of(path) for path in sorted(files)}
+    try:
+        return {path.name: digest_of(path) for path in sorted(files)}
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
 
 def check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, ...]]) -> str:

@@ -76,8 +76,8 @@ def _already_trained(
     with safe_open(source.folder / "model.safetensors", "pt") as file:
         names = set(file.keys())
     model = task.model(source.folder, None)
-    absent = sorted(set(model.state_dict()) - names)
-    absent.sort(key=lambda name: not any(part in name for part in architecture.HEAD))  # the head's first
+    # a checkpoint without a head may name its body otherwise, too: what the task needs is the last layer
+    absent = sorted(set(model.state_dict()) - names, key=lambda name: (architecture.HEAD[0] not in name, name))
     if absent:
         raise InputError(
             f"the source has no trained head ('{absent[0]}' is missing), and the recipe has no [finetune]; add one"
