@@ -170,7 +170,7 @@ def test_faults_of_model_and_data_are_told_in_one_report(own: Path) -> None:
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_labels_that_train_does_not_have_are_told(own: Path, split: str) -> None:
     _fog(own, split)
-    with pytest.raises(InputError, match=rf"data\.{split}: labels that train does not have: fog"):
+    with pytest.raises(InputError, match=rf"data\.{split}: .*labels that train does not have: fog"):
         planned(own)
 
 

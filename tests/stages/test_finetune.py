@@ -170,13 +170,6 @@ def test_a_trained_source_that_does_not_know_the_datas_labels_is_refused(
         train(trained, tmp_path / "out", None, splits(dev=strange))
 
 
-@pytest.mark.parametrize("words", [8, 90])
-def test_more_tokens_than_the_model_reads_are_refused(source: Artifact, tmp_path: Path, words: int) -> None:
-    rows = [{"text": " ".join(row["text"].split()[:1] * words), "label": row["label"]} for row in toy.rows(30, 1)]
-    with pytest.raises(InputError, match=r"finetune\.max_tokens = 128; this model reads at most 64 tokens"):
-        train(source, tmp_path / "out", QUICK.model_copy(update={"max_tokens": 128}), splits(train=rows))
-
-
 def test_training_that_diverges_is_told_with_the_rate_that_did_it(source: Artifact, tmp_path: Path) -> None:
     wild = QUICK.model_copy(update={"learning_rate": 0.99, "head_learning_rate": 1e30})
     with pytest.raises(InputError, match=r"diverged \(NaN\) at finetune\.learning_rate = 0\.99; try a lower one"):

@@ -34,6 +34,12 @@ def loaded(source: Path) -> Artifact:
     return load.run(source, "bert", out)
 
 
+def checked_and_loaded(source: Path) -> Artifact:
+    """As a build does it: the source is looked at before any step runs."""
+    sources.check(source, None, KNOWN)
+    return loaded(source)
+
+
 def change_weights(source: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rewrite a folder's weights, each tensor changed; what was written."""
     tensors = {name: change(tensor).contiguous() for name, tensor in load_file(source / WEIGHTS).items()}
@@ -109,7 +115,7 @@ def test_a_shard_that_is_not_there_is_told(source: Path) -> None:
     shard(source)
     (source / "second.safetensors").unlink()
     with pytest.raises(InputError, match=r"names 'second\.safetensors', which is not beside it"):
-        loaded(source)
+        checked_and_loaded(source)
 
 
 @pytest.mark.parametrize("index", ["not json", "[]", "{}", '{"weight_map": {"a": "../away.safetensors"}}'])
@@ -117,7 +123,7 @@ def test_a_faulty_index_of_shards_is_told(source: Path, index: str) -> None:
     shutil.move(source / WEIGHTS, source.with_name("away.safetensors"))
     (source / f"{WEIGHTS}.index.json").write_text(index)
     with pytest.raises(InputError, match=r"model\.safetensors\.index\.json"):
-        loaded(source)
+        checked_and_loaded(source)
 
 
 def test_a_truncated_weight_file_is_told(source: Path) -> None:
@@ -205,7 +211,7 @@ def test_a_faulty_tokenizer_is_told(source: Path, text: str | None) -> None:
     if text is not None:
         (source / "tokenizer.json").write_text(text)
     with pytest.raises(InputError, match="tokenizer"):
-        loaded(source)
+        checked_and_loaded(source)
 
 
 def test_a_tokenizer_with_pieces_that_the_model_has_no_row_for_is_told(source: Path) -> None:
@@ -213,7 +219,7 @@ def test_a_tokenizer_with_pieces_that_the_model_has_no_row_for_is_told(source: P
     tokenizer.add_tokens(["piano-lawyer"])
     tokenizer.save(str(source / "tokenizer.json"))
     with pytest.raises(InputError, match="tokenizer"):
-        loaded(source)
+        checked_and_loaded(source)
 
 
 def test_loading_twice_gives_the_same_bytes(source: Path) -> None:
