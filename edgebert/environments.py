@@ -48,10 +48,10 @@ EXTRAS = {
 
 def python_of(name: str) -> Path:
     """The Python of an environment. Raises SurroundingsError with the command that makes it where it is absent."""
-    place = _place(name) / "bin" / "python"
-    if not place.exists():
+    place = _place(name)
+    if not (place / "complete").exists():  # absent, or killed while it was made
         raise SurroundingsError(f"the environment '{name}' is not here; make it: edgebert doctor --install {name}")
-    return place
+    return place / "bin" / "python"
 
 
 def install(name: str) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgebert import artifact, calibration, data, fingerprint, members, sources, tokenization
 from edgebert import target as targets
+from edgebert.artifact import Artifact
 from edgebert.data import Split, Splits
 from edgebert.device import measure
 from edgebert.errors import InputError, nearest
@@ -36,6 +37,7 @@ class Project:
     architecture: Any
     source: Path
     splits: Splits
+    max_tokens: int
     allow_code: bool
     store: Path
 
@@ -65,7 +67,7 @@ def _project(recipe: Recipe, store: Path, allow_code: bool) -> Project:
     task = members.find("tasks", recipe.task, allow_code)
     known = {name: members.find("architectures", name).MODEL_TYPES for name in members.names("architectures")}
     faults: list[str] = []
-    source = architecture = None
+    source = architecture = known_labels = positions = None
     try:
         source = sources.locate(recipe.model.source, recipe.model.revision, recipe.folder)
         architecture = sources.check(source, recipe.model.sha256, known)
@@ -74,12 +76,28 @@ def _project(recipe: Recipe, store: Path, allow_code: bool) -> Project:
             faults.append(
                 f"finetune.max_tokens = {recipe.finetune.max_tokens}; this model reads at most {positions} tokens"
             )
+        known_labels = sources.labels(source)
     except InputError as error:
         faults += error.faults
     splits = _splits(recipe, task, faults)
+    if recipe.finetune is None and splits is not None and known_labels is not None:
+        for name, split in (("dev", splits.dev), ("test", splits.test)):
+            if strange := task.unknown(split.rows, known_labels):
+                faults.append(
+                    f"data.{name}: {split.where}: labels the source does not know: {', '.join(strange[:5])}"
+                )
     if faults or source is None or architecture is None or splits is None:
         raise InputError(faults)
-    return Project(recipe, task, members.find("architectures", architecture), source, splits, allow_code, store)
+    return Project(
+        recipe,
+        task,
+        members.find("architectures", architecture),
+        source,
+        splits,
+        min(positions or 512, recipe.max_tokens()),
+        allow_code,
+        store,
+    )
 
 
 def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
@@ -197,7 +215,7 @@ def _target(project: Project, target: Target, trained: Step) -> Step:
 
 
 def _shape(project: Project, target: Target) -> ExportShape:
-    buckets = target.shape.buckets(project.recipe.max_tokens())
+    buckets = target.shape.buckets(project.max_tokens)
     return ExportShape(
         opset=target.opset,
         ir_version=target.ir_version,
@@ -205,6 +223,11 @@ def _shape(project: Project, target: Target) -> ExportShape:
         buckets=buckets,
         dtype="int32" if buckets else "int64",
     )
+
+
+def _cut(trained: Artifact, target: Target) -> Artifact:
+    """The trained model as the target has it: no text is longer than its longest bucket."""
+    return trained.model_copy(update={"max_tokens": min(trained.max_tokens, target.shape.max_tokens)})
 
 
 def _export(project: Project, target: Target, trained: Step) -> Step:
@@ -230,11 +253,16 @@ def _quantize(
     keep = Settings(keep_float=project.recipe.quantize.keep_float)
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
-        source, model = artifact.read(inputs[0]), artifact.read(inputs[1])
+        source, model = artifact.read(inputs[0]), _cut(artifact.read(inputs[1]), target)
         encoder = tokenization.Encoder(model.folder, model.max_tokens, project.architecture.INPUTS)
         quantize.run(source, name, quantizer, keep, [encoder.encode(text).feeds for text in texts], out)
 
-    settings = {"quantizer": name, "settings": keep.model_dump(), "texts": key_of(texts)}
+    settings = {
+        "quantizer": name,
+        "settings": keep.model_dump(),
+        "texts": key_of(texts),
+        "max_tokens": target.shape.max_tokens,
+    }
     about = f"quantize with {name}" + (f", calibrated on {len(texts)} texts" if texts else "")
     modules = (quantizer.__name__,)
     return Step("quantize", about, settings, (exported, trained), modules, quantizer.NEEDS, work)
@@ -258,7 +286,7 @@ def _verify(
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         teacher, reference, *rest = [artifact.read(folder) for folder in inputs]
         job = verify.Work(
-            teacher=teacher,
+            teacher=_cut(teacher, target),
             reference=reference,
             shipped=dict(zip(files, rest, strict=True)),
             quantizers={name: quantizer for name, (_, quantizer) in files.items()},
@@ -274,6 +302,7 @@ def _verify(
         "data": project.splits.digests(),
         "columns": recipe.data.columns,
         "golden": golden,
+        "max_tokens": target.shape.max_tokens,
         "session": target.runtime.session,
         "threads": threads,
         "host": [host["cpu"], host["cores"], host["board"]],
@@ -314,7 +343,7 @@ def _bundle(
                 name=recipe.name,
                 target=target,
                 gates=gates,
-                model=artifact.read(model),
+                model=_cut(artifact.read(model), target),
                 files={name: artifact.read(folder) for name, folder in zip(files, rest, strict=True)},
                 verified=results,
                 provenance=provenance,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert import artifact, data, members, scoring, timing
+from edgebert import artifact, checkpoint, data, members, quiet, scoring, timing
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError, MissingExtraError
 from edgebert.formats import ExportShape
@@ -95,13 +95,7 @@ def verify(
 def _references(bundle: Bundle, given: Path | None, room: Path) -> References:
     """The fp32 file and the torch model to compare with: from a folder the user names, else the build's store."""
     if given is not None:
-        if (given / artifact.FILE).is_file() and (known := artifact.read(given)).form != "torch":
-            return References(file=known, no_teacher="--reference is a graph file, not a trained checkpoint")
-        if not (given / "config.json").is_file():
-            raise InputError(f"--reference {given}: neither a model folder (config.json) nor a step of the store")
-        if not _can_build(bundle):
-            raise MissingExtraError("comparing with a checkpoint", "build")
-        return References(teacher=given, file=_exported(bundle, given, room))
+        return _given(bundle, given, room)
     steps = bundle.manifest.provenance.steps
     store = Path(os.environ.get("EDGEBERT_STORE") or bundle.folder.resolve().parents[1] / ".store")
     exported = store / f"export-{steps.get('export')}"
@@ -118,6 +112,32 @@ def _references(bundle: Bundle, given: Path | None, room: Path) -> References:
         no_teacher=None if teacher is not None else without_torch,
         no_file=None if file is not None else absent,
     )
+
+
+def _given(bundle: Bundle, given: Path, room: Path) -> References:
+    """The folder that the user names: an fp32 file of the bundle's own format, or a trained checkpoint."""
+    manifest = bundle.manifest
+    if (given / artifact.FILE).is_file() and (known := artifact.read(given)).form != "torch":
+        if (known.form, known.precision, known.labels) != (bundle.entry["format"], "fp32", manifest.labels):
+            raise InputError(
+                f"--reference {given}: a {known.precision} file in {known.form}; this bundle is compared with "
+                f"the fp32 file in {bundle.entry['format']} of the same labels"
+            )
+        return References(file=known, no_teacher="--reference is a graph file, not a trained checkpoint")
+    if not (given / "config.json").is_file():
+        raise InputError(f"--reference {given}: neither a model folder (config.json) nor a step of the store")
+    if not _can_build(bundle):
+        raise MissingExtraError("comparing with a checkpoint", "build")
+    with quiet.into(room / "reference.log"):
+        try:
+            _, labels = checkpoint.read(given, members.find("tasks", manifest.task))
+        except InputError as error:
+            raise InputError(f"--reference {error}") from None
+        if labels != manifest.labels:
+            raise InputError(
+                f"--reference {given}: its labels are {labels[:5]}, the bundle's {manifest.labels[:5]}"
+            )
+        return References(teacher=given, file=_exported(bundle, given, room))
 
 
 def _can_build(bundle: Bundle) -> bool:

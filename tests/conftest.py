@@ -18,6 +18,7 @@ from tests import toy
 
 quiet.prepare()
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is read: its threads cost more than they give a toy
 timing.SECONDS = 0.2  # enough samples to test with; no test asserts a time
 ROOT = Path(__file__).parents[1]
 

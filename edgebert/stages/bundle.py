@@ -50,6 +50,7 @@ def run(contents: Contents, out: Path) -> None:
         if (contents.model.folder / name).is_file():
             shutil.copyfile(contents.model.folder / name, out / name)
     _write_config(contents, out)
+    _limit_tokenizer(contents.model.max_tokens, out / "tokenizer_config.json")
     shutil.copyfile(contents.verified / measured.GOLDEN, out / measured.GOLDEN)
     _write_device_code(out)
     manifest = _manifest(contents, found)
@@ -103,6 +104,12 @@ def _write_config(contents: Contents, out: Path) -> None:
     if contents.target.format == "onnx":
         config["transformers.js_config"] = {"dtype": "q8" if "int8" in contents.files else "fp16"}
     (out / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _limit_tokenizer(max_tokens: int, path: Path) -> None:
+    """Transformers and transformers.js cut where this target does."""
+    config = {**json.loads(path.read_text(encoding="utf-8")), "model_max_length": max_tokens}
+    path.write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _write_device_code(out: Path) -> None:

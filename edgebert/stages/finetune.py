@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgebert import checkpoint
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Splits
@@ -47,7 +48,7 @@ def run(
 
     transformers.set_seed(seed)
     if settings is None:
-        model, labels, max_tokens = _already_trained(source, task, architecture, splits)
+        model, labels, max_tokens = _already_trained(source, task, splits)
     else:
         labels, max_tokens = task.labels(splits.train.rows), settings.max_tokens
         model = task.model(source.folder, labels)
@@ -68,22 +69,12 @@ def run(
     ).write()
 
 
-def _already_trained(
-    source: Artifact, task: Task, architecture: Architecture, splits: Splits
-) -> tuple[Any, list[str], int]:
-    from safetensors import safe_open
-
-    with safe_open(source.folder / "model.safetensors", "pt") as file:
-        names = set(file.keys())
-    model = task.model(source.folder, None)
-    # a checkpoint without a head may name its body otherwise, too: what the task needs is the last layer
-    absent = sorted(set(model.state_dict()) - names, key=lambda name: (architecture.HEAD[0] not in name, name))
-    if absent:
-        raise InputError(
-            f"the source has no trained head ('{absent[0]}' is missing), and the recipe has no [finetune]; add one"
-        )
-    number_to_label = model.config.id2label
-    labels = [str(number_to_label[i]) for i in range(len(number_to_label))]
+def _already_trained(source: Artifact, task: Task, splits: Splits) -> tuple[Any, list[str], int]:
+    try:
+        model, labels = checkpoint.read(source.folder, task)
+    except InputError as error:
+        fault = str(error).removeprefix(f"{source.folder}: ")
+        raise InputError(f"the source {fault}, and the recipe has no [finetune]; add one") from None
     if strange := task.unknown([*splits.dev.rows, *splits.test.rows], labels):
         raise InputError(f"the source does not know the data's labels {strange[:5]}; it knows {labels[:5]} ...")
     return model, labels, min(128, model.config.max_position_embeddings)

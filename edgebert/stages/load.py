@@ -9,7 +9,9 @@ from typing import Any
 
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError
-from edgebert.sources import INDEX, WEIGHTS
+from edgebert.sources import WEIGHTS, shards
+
+VOCABULARIES = ("vocab.txt", "spiece.model")
 
 
 def run(source: Path, architecture: str, out: Path) -> Artifact:
@@ -33,23 +35,17 @@ def _weights(source: Path, to: Path) -> int:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    names = [WEIGHTS]
-    if not (source / WEIGHTS).is_file():
-        shards = json.loads((source / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
-        names = sorted(set(shards))
     tensors: dict[str, Any] = {}
-    for name in names:
-        if "/" in name or not (source / name).is_file():
-            raise InputError(f"{source / INDEX}: names '{name}', which is not beside it")
+    for name in [WEIGHTS] if (source / WEIGHTS).is_file() else shards(source):
         try:
             tensors |= load_file(source / name)
         except SafetensorError as error:
             raise InputError(f"{source / name}: not safetensors: {error}") from None
     for name, tensor in tensors.items():
         if tensor.is_floating_point():
-            if not torch.isfinite(tensor).all():
-                raise InputError(f"{source}: tensor '{name}' holds NaN or infinite weights")
             tensors[name] = tensor.to(torch.float32).contiguous()
+            if not torch.isfinite(tensors[name]).all():
+                raise InputError(f"{source}: tensor '{name}' holds NaN or infinite weights")
     save_file(tensors, to, metadata={"format": "pt"})
     return sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point())
 
@@ -58,6 +54,8 @@ def _tokenizer(source: Path, out: Path) -> None:
     """Copy the tokenizer without its padding and truncation, which belong to whoever calls it."""
     path = source / "tokenizer.json"
     if not path.is_file():
+        if not any((source / name).is_file() for name in VOCABULARIES):  # transformers would make up an empty one
+            raise InputError(f"{source}: no tokenizer (neither tokenizer.json nor {', '.join(VOCABULARIES)})")
         from transformers import AutoTokenizer
 
         try:
@@ -71,7 +69,20 @@ def _tokenizer(source: Path, out: Path) -> None:
     for name in ("tokenizer_config.json", "special_tokens_map.json", "spiece.model"):
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
+    _check_pieces(source, tokenizer, out)
     vocabulary = tokenizer["model"].get("vocab")
     if tokenizer["model"].get("type") == "WordPiece" and isinstance(vocabulary, dict):
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
         (out / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")
+
+
+def _check_pieces(source: Path, tokenizer: dict[str, Any], out: Path) -> None:
+    from tokenizers import Tokenizer
+
+    highest = max(Tokenizer.from_str(json.dumps(tokenizer)).get_vocab().values(), default=0)
+    rows = json.loads((out / "config.json").read_text(encoding="utf-8")).get("vocab_size", 0)
+    if highest >= rows:
+        raise InputError(
+            f"{source}: its tokenizer has pieces up to number {highest}, its model embeddings for {rows}; "
+            "the two are not of one model"
+        )

@@ -19,7 +19,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"calibration", "measured", "opening"},
     {"recipe", "judgement"},
     {"architectures", "tasks", "formats", "steps"},
-    {"quantizers", "scoring"},
+    {"quantizers", "scoring", "checkpoint"},
     {"stages", "rescoring", "report"},
     {"planning"},
     {"pipeline"},

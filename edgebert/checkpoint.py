@@ -1,0 +1,28 @@
+"""A trained checkpoint: a model of which every weight is there, and the labels it knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgebert.errors import InputError
+from edgebert.tasks import Task
+
+
+def read(folder: Path, task: Task) -> tuple[Any, list[str]]:
+    """(torch model, labels). Raises InputError where a weight, the trained head first of all, is missing."""
+    try:
+        model = task.model(folder, None)
+        missing = type(model).from_pretrained(folder, use_safetensors=True, output_loading_info=True)[1][
+            "missing_keys"
+        ]
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder}: not a model that can be read: {error}") from None
+    if missing:
+        raise InputError(f"{folder}: has no trained head ('{min(missing, key=_body_last)}' is missing)")
+    names = model.config.id2label
+    return model, [str(names[i]) for i in range(len(names))]
+
+
+def _body_last(name: str) -> tuple[bool, str]:
+    return (".encoder." in name or ".embeddings." in name, name)
