@@ -83,7 +83,8 @@ def run_from_root() -> Callable[..., str]:
 
     def run(*arguments: str) -> str:
         command = [sys.executable, "-m", "edgebert", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        threads = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+        done = subprocess.run(command, cwd=ROOT, env=threads, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
