@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 FILE = "artifact.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "spiece.model",
+)
 
 
 class Tensor(BaseModel):
@@ -61,6 +69,12 @@ class Artifact(BaseModel):
             "buckets": self.buckets,
             "session": session or {},
         }
+
+    def copy_tokenizer(self, out: Path) -> None:
+        """Copy the files that make the tokenizer to another folder."""
+        for name in TOKENIZER_FILES:
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, out / name)
 
     def write(self) -> Artifact:
         """Record what is known beside the model."""

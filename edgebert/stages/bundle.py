@@ -17,13 +17,6 @@ from edgebert.store import ENTRY, digest_of_files
 from edgebert.target import Target
 from edgebert.verdict import Gates
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "spiece.model",
-)
 STAYS_AT_HOME = {"__main__.py", "bundle_main.py", "replay.py"}  # device code that a bundle has no use for
 
 
@@ -46,9 +39,7 @@ def run(contents: Contents, out: Path) -> None:
     for artifact in contents.files.values():
         (out / artifact.file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(artifact.path, out / artifact.file)
-    for name in TOKENIZER_FILES:
-        if (contents.model.folder / name).is_file():
-            shutil.copyfile(contents.model.folder / name, out / name)
+    contents.model.copy_tokenizer(out)
     _write_config(contents, out)
     _limit_tokenizer(contents.model.max_tokens, out / "tokenizer_config.json")
     shutil.copyfile(contents.verified / measured.GOLDEN, out / measured.GOLDEN)

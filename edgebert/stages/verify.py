@@ -64,7 +64,7 @@ def run(
     dev = scoring.encode(encoder, task, splits.dev.rows)
     outside = _outside(splits, "test", encoder)
     golden_rows = _golden_rows(work.golden_texts, splits, task)
-    golden = [encoder.encode(*task.texts(row)).feeds for row in golden_rows]
+    golden = scoring.encode(encoder, task, golden_rows)
     total = len(test) * (2 + len(work.shipped)) + len(work.shipped) * (len(dev) + len(outside) + len(golden))
     done = 0
 
