@@ -17,7 +17,7 @@ from edgebert.store import ENTRY, digest_of_files
 from edgebert.target import Target
 from edgebert.verdict import Gates
 
-STAYS_AT_HOME = {"__main__.py", "bundle_main.py", "replay.py"}  # device code that a bundle has no use for
+STAYS_AT_HOME = {"__main__.py", "bundle_main.py", "replay.py", "job.py"}  # a bundle has no use for these
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,168 @@
+"""Worker on the device that is validated: the self-test and what else was asked for, under a watchdog.
+
+The request is one line of JSON on standard input, which then stays open: when it ends, whoever asked is gone, and
+the job ends too. Standard output carries lines of JSON: progress, and last the result.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import Any, Callable, Dict, List, Sequence
+
+import numpy as np
+
+from . import bundle, conditions, measure, runtimes, selftest
+
+ABANDONED = 120  # exit status of a job that nobody waits for any more
+_MARK, _START = 0xEB, 0  # getpriority(_MARK, n) has no effect; the instruction counter takes it as a mark
+COUNTED = 2  # inferences of each row between marks; the cheaper one is taken
+
+
+def run(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, Any]:
+    """Everything the request asks for.
+
+    `bundle` (a folder), `model` (an id), `golden` (rows to replay, 0: all), `rows` (ids of further rows, by input
+    name), `reference` (None, or folder and entry of the fp32 file), `threads`, `rounds` of timing (0: none),
+    `sustained_s` seconds of running without a pause. Raises BundleError, RuntimeMissing, ModelUnreadable.
+    """
+    opened, start = _start_up(request)
+    rows = [{name: np.asarray([ids]) for name, ids in row.items()} for row in request["rows"]]
+    total = len(opened.feeds) + len(rows)
+    answers, further = [], []
+    with conditions.Watch() as watch:
+        for number, one in enumerate(opened.feeds):
+            answers.append(opened.model.run(one))
+            tell(number + 1, total)
+        for number, one in enumerate(rows):
+            further.append(opened.model.run(one))
+            tell(len(opened.feeds) + number + 1, total)
+        peak = measure.peak_memory_mb()  # before the reference is loaded beside it
+        runs = {"shipped": opened.model.run}
+        if request["reference"] and request["rounds"]:
+            given = request["reference"]
+            runs["reference"] = runtimes.open_model(given["folder"], given["entry"], request["threads"]).run
+        samples = measure.interleaved(runs, opened.feeds, request["rounds"], seed=0)
+        sustained = _sustained(opened, request["sustained_s"], tell)
+    found = selftest.verdict(opened, answers, samples["shipped"], watch.record())
+    return dict(
+        found,
+        outputs=[_listed(one) for one in answers],
+        further=[_listed(one) for one in further],
+        samples=samples,
+        sustained=sustained,
+        start_up=dict(start, peak_memory_mb=round(peak, 1)),
+    )
+
+
+def count(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, Any]:
+    """Run the golden rows of `request["counted"]` between marks: for each file and row, `COUNTED` inferences.
+
+    The emulator's plugin writes what was executed between two marks; its lines are in the order of the runs here.
+    """
+    manifest = bundle.read(request["bundle"])
+    entry = bundle.model_entry(manifest, request["model"])
+    golden = bundle.golden(request["bundle"])
+    chosen = [golden[number] for number in request["counted"]]
+    feeds = [{name: np.asarray([ids]) for name, ids in row["ids"].items()} for row in chosen]
+    files = [("shipped", request["bundle"], entry)]
+    if request["reference"]:
+        files.append(("reference", request["reference"]["folder"], request["reference"]["entry"]))
+    mark = ctypes.CDLL(None).getpriority
+    order, done = [], 0
+    for which, folder, one in files:
+        model = runtimes.open_model(folder, one, 1)
+        for number, row in zip(request["counted"], feeds):
+            model.run(row)
+            for _ in range(COUNTED):
+                mark(_MARK, _START)
+                model.run(row)
+                mark(_MARK, len(order) + 1)
+                order.append([which, number])
+            done += 1
+            tell(done, len(files) * len(feeds))
+        del model
+    return {"order": order}
+
+
+def _start_up(request: Dict[str, Any]) -> Any:
+    """The opened bundle, and milliseconds to load it and to its first answer, the runtime's import apart."""
+    entry = bundle.model_entry(bundle.read(request["bundle"]), request["model"])
+    runtimes.versions(entry)
+    before = measure.peak_memory_mb()
+    start = time.perf_counter()
+    opened = selftest.open_bundle(request["bundle"], request["golden"], request["threads"], request["model"])
+    loaded = time.perf_counter()
+    opened.model.run(opened.feeds[0])
+    first = time.perf_counter()
+    return opened, {
+        "load_ms": round((loaded - start) * 1e3, 3),
+        "first_ms": round((first - loaded) * 1e3, 3),
+        "before_mb": round(before, 1),
+    }
+
+
+def _sustained(opened: Any, seconds: float, tell: Callable[[int, int], None]) -> Any:
+    """Milliseconds of one inference after another for `seconds`, percentiles of the whole and of its two ends."""
+    if not seconds:
+        return None
+    samples = []  # type: List[float]
+    start = now = time.perf_counter()
+    while now - start < seconds:
+        opened.model.run(opened.feeds[len(samples) % len(opened.feeds)])
+        samples.append((time.perf_counter() - now) * 1e3)
+        now = time.perf_counter()
+        if len(samples) % 16 == 0:
+            tell(int(now - start), int(seconds) or 1)
+    quarter = max(1, len(samples) // 4)
+    return dict(
+        measure.percentiles(samples),
+        seconds=round(now - start, 1),
+        runs=len(samples),
+        first_quarter_p50_ms=measure.percentiles(samples[:quarter])["p50_ms"],
+        last_quarter_p50_ms=measure.percentiles(samples[-quarter:])["p50_ms"],
+    )
+
+
+def _listed(outputs: Dict[str, Any]) -> Dict[str, List[float]]:
+    return {name: [float(value) for value in array.ravel()] for name, array in outputs.items()}
+
+
+def _watch_input() -> None:
+    """End the process when standard input does: a lost connection or a killed parent leaves no orphan."""
+    while sys.stdin.buffer.read(1 << 16):
+        continue
+    os._exit(ABANDONED)
+
+
+def _tell(done: int, total: int) -> None:
+    print(json.dumps({"done": done, "total": total}), flush=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one request; the exit statuses are those of the self-test, a failed check apart: the result tells it."""
+    request = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_watch_input, daemon=True).start()
+    work = {"run": run, "count": count}[arguments[0]]
+    try:
+        result = work(request, _tell)
+    except (bundle.BundleError, runtimes.ModelUnreadable) as error:
+        print(error, file=sys.stderr)
+        return selftest.WRONG_INPUT
+    except runtimes.RuntimeMissing as error:
+        print(error, file=sys.stderr)
+        return selftest.SURROUNDINGS
+    except Exception:
+        traceback.print_exc()
+        return selftest.BUG
+    print(json.dumps({"result": result}), flush=True)
+    return selftest.PASSED
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(status)  # the watchdog's thread still reads
