@@ -72,7 +72,8 @@ def count(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str
     if request["reference"]:
         files.append(("reference", request["reference"]["folder"], request["reference"]["entry"]))
     mark = ctypes.CDLL(None).getpriority
-    order, done = [], 0
+    order = []  # type: List[Any]
+    done = 0
     for which, folder, one in files:
         model = runtimes.open_model(folder, one, 1)
         for number, row in zip(request["counted"], feeds):
