@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgebert import quiet
-from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
+from edgebert.errors import DiskFullError, EdgeBertError, InputError, SurroundingsError, is_disk_full
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,14 +99,17 @@ def show(what: Annotated[str, typer.Argument(metavar="BUNDLE|TARGET")], as_json:
     from edgebert import target as targets
 
     if Path(what).is_dir():
-        from edgebert import opening
+        from edgebert import opening, proof
         from edgebert.report import terminal
 
         manifest, digest = opening.read_manifest(Path(what)), opening.digest(Path(what))
+        proofs = proof.read(Path(what), manifest.target.name, digest)
+        merged = proof.merge(manifest, proofs)
         if as_json:
-            _print_json({"digest": digest, "manifest": manifest.model_dump(by_alias=True)})
+            found = {"digest": digest, "level": merged.level, "manifest": merged.model_dump(by_alias=True)}
+            _print_json({**found, "proofs": [one.model_dump(by_alias=True) for one in proofs]})
         else:
-            _console().print(terminal.bundle(manifest, digest, Path(what)))
+            _console().print(terminal.bundle(merged, digest, Path(what), proofs))
         return
     if what not in targets.names() and not what.endswith(".toml") and "/" in what:
         raise InputError(f"{what}: no bundle here, and no such target profile")
@@ -160,6 +163,72 @@ def verify(
     else:
         _console().print(terminal.rescored(found))
     raise typer.Exit(0 if found["passed"] else 1)
+
+
+@app.command()
+def validate(
+    bundle: Path,
+    on: Annotated[
+        str, typer.Option("--on", metavar="WHERE", help="local, qemu[:CPU], ssh://user@host[:port], adb[:serial]")
+    ],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="rows to answer there beside the golden ones, and to score")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="the first rows of --data, or of the golden ones")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="the fp32 file or checkpoint to compare speed with")
+    ] = None,
+    model: Annotated[str, typer.Option(help="id of a model file in the bundle")] = "",
+    digest: Annotated[str | None, typer.Option(help="refuse the bundle unless this is its digest")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="threads of the runtime")] = 1,
+    sustained: Annotated[
+        float | None,
+        typer.Option("--sustained", min=0, help="seconds without a pause after the short run (60 on a board)"),
+    ] = None,
+    limit: Annotated[float, typer.Option("--limit", min=1, help="seconds the run may take")] = 1800,
+    runner: Annotated[Path | None, typer.Option("--runner", help="adb: the benchmark binary to push")] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option("--ssh-config", help="ssh: this file instead of yours")
+    ] = None,
+    install_runtime: Annotated[
+        bool, typer.Option("--install-runtime", help="ssh: put the runtime there, in a folder of its own")
+    ] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="ssh, adb: remove what was put there")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a bundle on a board, an emulated board or this machine, and keep the proof beside it."""
+    from edgebert import validation
+    from edgebert.report import terminal
+    from edgebert.transports import Options
+
+    options = Options(runner=runner, ssh_config=ssh_config, install_runtime=install_runtime, clean=clean)
+    request = validation.Request(
+        folder=bundle,
+        on=on,
+        model=model,
+        data=data,
+        rows=rows,
+        reference=reference,
+        digest=digest,
+        threads=threads,
+        sustained_s=sustained,
+        limit_s=limit,
+        options=options,
+    )
+    with terminal.counting(_progress_console(), f"validating on {on}") as tell:
+        found, path = validation.run(request, tell)
+    if as_json:
+        _print_json({"proof": str(path), **found.model_dump(by_alias=True)})
+    else:
+        _console().print(terminal.proven(found, path))
+    if not found.valid:
+        raise SurroundingsError(
+            f"the run judges nothing: {'; '.join(found.slowed)}; cool the board, check its power supply, set its "
+            "governor to performance, and run it again"
+        )
+    raise typer.Exit(0 if found.passed else 1)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Tools that cannot share our environment: each in one of its own, from a hash-locked list, as a subprocess."""
+"""Tools that cannot share our environment: each in a place of its own, from hash-locked lists, as a subprocess."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgebert import fingerprint
+from edgebert.emulation import cpus, userland
 from edgebert.errors import InputError, SurroundingsError, nearest
 
 LISTS = Path(__file__).parent / "environment_lists"
@@ -23,7 +25,7 @@ LISTS = Path(__file__).parent / "environment_lists"
 
 @dataclass(frozen=True)
 class Environment:
-    """A tool's environment: its list of packages, and packages whose builds differ between indexes.
+    """A tool's Python environment: its list of packages, and packages whose builds differ between indexes.
 
     `unhashed` are installed first, by exact version: their wheels (torch's CPU build) are not the same file
     everywhere, so no hash could be named.
@@ -32,10 +34,45 @@ class Environment:
     about: str
     unhashed: tuple[str, ...] = ()
 
+    def sources(self, name: str) -> Iterable[bytes]:
+        """What the place is made from: with another list it is another place."""
+        yield (LISTS / f"{name}.txt").read_bytes()
+        yield repr(self).encode()
+        yield platform.python_version().encode()
 
-KNOWN = {
+    def make(self, name: str, place: Path, log: IO[str]) -> None:
+        """Create it in place: scripts of an environment name its path, so it cannot be moved."""
+        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+        pip.append("--only-binary=:all:")
+        _run([sys.executable, "-m", "venv", str(place)], log)
+        for package in self.unhashed:
+            _run([*pip, package], log)
+        _run([*pip, "--no-deps", "--require-hashes", "-r", str(LISTS / f"{name}.txt")], log)
+
+
+@dataclass(frozen=True)
+class Userland:
+    """The emulated ARM boards: `edgebert.emulation.userland`."""
+
+    about: str
+
+    def sources(self, name: str) -> Iterable[bytes]:
+        """What the place is made from."""
+        for module in (userland, cpus):
+            yield Path(str(module.__file__)).read_bytes()
+        yield Path(str(userland.__file__)).with_name("instructions.c").read_bytes()
+        for runtime in userland.RUNTIMES:
+            yield (LISTS / userland.wheels(runtime, userland.PYTHON)).read_bytes()
+
+    def make(self, name: str, place: Path, log: IO[str]) -> None:
+        """Fill the place."""
+        userland.make(place, LISTS, lambda command: _run(command, log))
+
+
+KNOWN: dict[str, Environment | Userland] = {
     "optimum": Environment("opens bundles in Optimum's ORTModel classes", ("torch==2.13.0",)),
     "onnxruntime-oldest": Environment("ONNX Runtime 1.17, the oldest that the CPU profiles allow"),
+    "qemu": Userland("emulated ARM boards for `validate --on qemu`"),
 }
 
 EXTRAS = {
@@ -48,14 +85,19 @@ EXTRAS = {
 
 def python_of(name: str) -> Path:
     """The Python of an environment. Raises SurroundingsError with the command that makes it where it is absent."""
+    return place_of(name) / "bin" / "python"
+
+
+def place_of(name: str) -> Path:
+    """The folder of a tool. Raises SurroundingsError with the command that makes it where it is absent."""
     place = _place(name)
     if not (place / "complete").exists():  # absent, or killed while it was made
-        raise SurroundingsError(f"the environment '{name}' is not here; make it: edgebert doctor --install {name}")
-    return place / "bin" / "python"
+        raise SurroundingsError(f"the tool '{name}' is not set up here; make it: edgebert doctor --install {name}")
+    return place
 
 
 def install(name: str) -> Path:
-    """Make an environment, or find it made; its Python. Raises InputError, SurroundingsError."""
+    """Make a tool's folder, or find it made. Raises InputError, SurroundingsError."""
     place = _place(name)
     root = place.parent
     root.mkdir(parents=True, exist_ok=True)
@@ -63,8 +105,19 @@ def install(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "complete").exists():
             shutil.rmtree(place, ignore_errors=True)
-            _make(name, place)
-    return place / "bin" / "python"
+            try:
+                with tempfile.NamedTemporaryFile(
+                    "w+", prefix=f"edgebert-{name}-", suffix=".log", delete=False
+                ) as log:
+                    KNOWN[name].make(name, place, log)
+            except BaseException:
+                shutil.rmtree(place, ignore_errors=True)
+                if not Path(log.name).stat().st_size:
+                    Path(log.name).unlink()
+                raise
+            (place / "complete").touch()
+            Path(log.name).unlink()
+    return place
 
 
 def examine() -> dict[str, Any]:
@@ -98,31 +151,23 @@ def examine() -> dict[str, Any]:
 
 
 def _place(name: str) -> Path:
-    """Where an environment is kept; another list of packages is another place."""
+    """Where a tool is kept."""
     if name not in KNOWN:
         raise InputError(f"unknown tool '{name}'; {nearest(name, KNOWN)}")
-    content = (LISTS / f"{name}.txt").read_bytes() + repr(KNOWN[name]).encode()
-    key = hashlib.sha256(content + platform.python_version().encode()).hexdigest()[:12]
-    cache = (
-        os.environ.get("EDGEBERT_CACHE")
-        or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "edgebert"
-    )
-    return Path(cache) / "environments" / f"{name}-{key}"
+    key = hashlib.sha256(b"".join(KNOWN[name].sources(name))).hexdigest()[:12]
+    return cache() / "environments" / f"{name}-{key}"
 
 
-def _make(name: str, place: Path) -> None:
-    """Create the environment in place: scripts of an environment name its path, so it cannot be moved."""
-    with tempfile.NamedTemporaryFile("w+", prefix=f"edgebert-{name}-", suffix=".log", delete=False) as log:
-        python = str(place / "bin" / "python")
-        pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--only-binary=:all:"]
-        commands = [[sys.executable, "-m", "venv", str(place)]]
-        commands += [[*pip, package] for package in KNOWN[name].unhashed]
-        commands.append([*pip, "--no-deps", "--require-hashes", "-r", str(LISTS / f"{name}.txt")])
-        for command in commands:
-            if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
-                shutil.rmtree(place, ignore_errors=True)
-                raise SurroundingsError(
-                    f"'{' '.join(command)}' failed; what it printed is in {log.name}; run the same command again"
-                )
-        (place / "complete").touch()
-        Path(log.name).unlink()
+def cache() -> Path:
+    """The folder for what is fetched or made once and used by many projects."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "edgebert"
+    return Path(os.environ.get("EDGEBERT_CACHE") or home)
+
+
+def _run(command: Sequence[str], log: IO[str]) -> None:
+    """Run a command to its end. Raises SurroundingsError that tells where its output is."""
+    log.flush()
+    if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
+        raise SurroundingsError(
+            f"'{' '.join(command)}' failed; what it printed is in {log.name}; run the same command again"
+        )

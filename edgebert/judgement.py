@@ -54,6 +54,8 @@ def checks(target: Target, gates: Gates, found: Measured, default: str) -> list[
         )
     )
     judged += _accelerator(gates, target, default)
+    ratio, uncounted = gates.max_instruction_ratio, "counted by `edgebert validate --on qemu`"
+    judged.append(judge("instruction_ratio", default, None, ratio, "max", "host", not_judged=uncounted))
     return [check for check in judged if check is not None]
 
 

@@ -26,6 +26,10 @@ class TargetFacts(Part):
     version: str
     board: str | None = None
     threads: int = 1
+    arch: str = ""
+    cpu: str = ""
+    system: str = "linux"
+    accelerator: str = "none"
 
 
 class ModelFile(Part):

@@ -14,6 +14,7 @@ SINGULAR = {
     "tasks": "task",
     "quantizers": "quantizer",
     "formats": "format",
+    "transports": "transport",
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from edgebert import planning, quiet, recipe
+from edgebert import planning, proof, quiet, recipe
 from edgebert.device import bundle as bundles
 from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
 from edgebert.manifest import Manifest
@@ -158,15 +158,16 @@ def _publish(made: Path, folder: Path, target: str, strict: bool) -> Outcome:
             shutil.rmtree(room, ignore_errors=True)
     if passed:
         shutil.rmtree(failed, ignore_errors=True)
+    merged = proof.merge(manifest, proof.read(goal, target, digest))
     verdict = Verdict(
         target=target,
-        passed=passed,
-        level=manifest.level,
-        checks=manifest.checks,
+        passed=holds(merged.checks, strict),
+        level=merged.level,
+        checks=merged.checks,
         bundle=str(goal),
         digest=digest,
     )
-    return Outcome(verdict, manifest, goal, older_kept=not passed and place.is_dir())
+    return Outcome(verdict, merged, goal, older_kept=not passed and place.is_dir())
 
 
 def _is_there(place: Path, digest: str) -> bool:

@@ -33,7 +33,8 @@ class Hardware(Table):
     """The device."""
 
     arch: Literal["aarch64", "x86_64"]
-    cpu: str = ""
+    system: Literal["linux", "android"] = "linux"
+    cpu: str = Field(default="", description="the core, as QEMU names it where QEMU knows it")
     board: str | None = Field(default=None, description="part of the board's own model name, as it tells it")
     features: list[str] = Field(default_factory=list)
     threads: int = Field(default=1, ge=1, le=64)

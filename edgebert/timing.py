@@ -100,9 +100,15 @@ def _measure(request: Request) -> Timed:
     return Timed(threads=request.threads, samples=nested)
 
 
-def latencies(timed: Timed, model: str, starts: dict[str, dict[str, float]], evidence: Evidence) -> list[Latency]:
-    """Statistics of raw samples; `starts` maps shipped and reference to their `start_up`."""
-    host = measure.host()
+def latencies(
+    timed: Timed,
+    model: str,
+    starts: dict[str, dict[str, float]],
+    evidence: Evidence,
+    host: dict[str, Any] | None = None,
+) -> list[Latency]:
+    """Statistics of raw samples; `starts` maps shipped and reference to their `start_up`, `host` ran them."""
+    host = host or measure.host()
     described = f"{host['board'] or host['cpu']}, {host['cores']} cores"
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found = []

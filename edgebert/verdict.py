@@ -45,6 +45,7 @@ class Gates(Table):
     max_peak_memory_mb: float | None = Field(default=None, gt=0)
     max_cpu_nodes: int | None = Field(default=None, ge=0)
     max_contexts: int | None = Field(default=None, ge=1)
+    max_instruction_ratio: float | None = Field(default=None, gt=0, description="shipped's over the reference's")
 
     def over(self, base: Gates) -> Gates:
         """These gates laid on `base`: what is set here wins."""

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from edgebert.judgement import speed_not_judged
 from edgebert.manifest import Manifest, ModelFile
+from edgebert.proof import Instructions, Proof
 from edgebert.steps import Outcome, Plan, Step
 from edgebert.store import Store
 from edgebert.target import Target
@@ -104,8 +105,10 @@ def verdicts(outcomes: Sequence[Outcome], targets: dict[str, Target], program: s
 
 def _row(outcome: Outcome, file: ModelFile, target: Target, first: bool) -> list[RenderableType]:
     score = file.scores[0]
-    ratio = next((s for s in outcome.manifest.speedup if s.model == file.id), None)
-    judged = ratio is not None and speed_not_judged(target) is None
+    ratios = [s for s in outcome.manifest.speedup if s.model == file.id and s.against == "reference"]
+    proven = [ratio for ratio in ratios if ratio.evidence == "device"]
+    ratio = next(reversed(proven or ratios), None)
+    judged = bool(proven) or (ratio is not None and speed_not_judged(target) is None)
     speed = f"{ratio.value:.1f}x ({ratio.p10:.1f}-{ratio.p90:.1f})" if ratio and judged else "not judged"
     failed = any(check.status == "fail" for check in outcome.manifest.checks if check.model == file.id)
     return [
@@ -129,7 +132,9 @@ def _notes(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> list[Rend
         lines.append(
             f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts, threshold {facts.threshold:.2f}."
         )
-    unjudged = [name for name in (o.verdict.target for o in outcomes) if speed_not_judged(targets[name])]
+    unjudged = [
+        o.verdict.target for o in outcomes if speed_not_judged(targets[o.verdict.target]) and not _timed(o)
+    ]
     if unjudged:
         lines.append(Text(f"Speed of {', '.join(unjudged)} cannot be judged on this machine.", style="dim"))
     for outcome in outcomes:
@@ -147,6 +152,11 @@ def _notes(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> list[Rend
     return lines
 
 
+def _timed(outcome: Outcome) -> bool:
+    """Whether a board has told its speed."""
+    return any(one.evidence == "device" for one in outcome.manifest.latency)
+
+
 def _places(outcomes: Sequence[Outcome], program: str) -> list[RenderableType]:
     """Where each bundle is, and the next commands to try."""
     lines: list[RenderableType] = [""]
@@ -161,8 +171,8 @@ def _places(outcomes: Sequence[Outcome], program: str) -> list[RenderableType]:
     return [*lines, Text(f"{'      ' if passed else 'Next: '}{program} show {shown}")]
 
 
-def bundle(manifest: Manifest, digest: str, folder: Path) -> RenderableType:
-    """What `show BUNDLE` prints: scores, checks, latency, provenance."""
+def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof]) -> RenderableType:
+    """What `show BUNDLE` prints: scores, checks, latency, proofs; of a manifest with its proofs merged."""
     lines: list[RenderableType] = [
         Text.assemble((f"{manifest.name} for {manifest.target.name}", "bold"), f"  {folder}"),
         f"{manifest.task}, {manifest.architecture}, {len(manifest.labels)} labels; level: {manifest.level}",
@@ -207,12 +217,69 @@ def bundle(manifest: Manifest, digest: str, folder: Path) -> RenderableType:
             f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, int8 share of matrix products "
             f"{file.int8_matmul_share:.3f}{kept}"
         )
+    lines += [_said(one) for one in proofs]
     made = manifest.provenance
     lines.append(
         f"from {made.source['model']} (sha256 {str(made.source['sha256'])[:16]}), built {made.built_at}; "
         f"the test split was scored {made.test_scored} times"
     )
     return Group(*lines)
+
+
+def proven(found: Proof, path: Path) -> RenderableType:
+    """What `validate` found."""
+    lines: list[RenderableType] = [checks(found.checks)]
+    if found.score is not None and found.host_score is not None:
+        lines.append(
+            f"score {_with_interval(found.score)} on {found.score.rows} rows; here {found.host_score.value:.3f}"
+        )
+    if (compared := found.comparison) is not None:
+        lines.append(
+            f"{compared.same} of {compared.compared} rows answered as by {compared.against} (of {compared.rows}, "
+            f"those whose margin exceeds the tolerance {compared.tolerance:.3g}); largest difference "
+            f"{compared.largest:.3g}"
+        )
+    if (counted := found.instructions) is not None:
+        lines.append(_counts(counted))
+    for one in found.latency:
+        lines.append(
+            f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {one.p90_ms:.2f}, p99 {one.p99_ms:.2f}, {one.threads} "
+            f"threads, {one.runs} runs [{one.evidence}]"
+        )
+    if (long := found.sustained) is not None:
+        lines.append(
+            f"sustained {long['seconds']:.0f} s: p50 {long['p50_ms']:.2f} ms; first quarter "
+            f"{long['first_quarter_p50_ms']:.2f}, last {long['last_quarter_p50_ms']:.2f}"
+        )
+    lines += [Text(f"{name} not measured: {why}", style="dim") for name, why in found.not_measured.items()]
+    lines.append(_said(found))
+    return Group(*lines, Text(f"proof: {path}", style="dim"))
+
+
+def _said(found: Proof) -> Text:
+    """One line of a proof: where, with what, to which end."""
+    runtime = f"{found.runtime['name']} {found.runtime['version']}"
+    machine = found.host.get("board") or found.host.get("cpu") or ""
+    evidence = ", ".join(sorted(set(found.evidence.values()))) or "none for this target"
+    outcome = ("passed", "green") if found.passed else ("failed", "bold red")
+    if not found.valid:
+        outcome = (f"invalid: {'; '.join(found.slowed)}", "yellow")
+    said = f"{found.transport} {found.measured_at}: {machine}, {runtime}, {found.rows} rows, evidence {evidence}: "
+    return Text.assemble(said, outcome)
+
+
+def _counts(found: Instructions) -> Table:
+    """Millions of instructions of one inference, by class."""
+    files = {"shipped": found.shipped, "reference": found.reference or {}}
+    table = Table("instructions (10^6)", *found.shipped, "all", header_style="bold", box=box.SIMPLE_HEAD)
+    for which, classes in files.items():
+        if classes:
+            figures = [f"{value / 1e6:.2f}" for value in [*classes.values(), sum(classes.values())]]
+            table.add_row(which, *figures)
+    if found.ratio is not None:
+        lengths = ", ".join(map(str, found.tokens))
+        table.caption = f"ratio {found.ratio:.3f}: one inference, mean of golden rows of {lengths} tokens"
+    return table
 
 
 def checks(found: Sequence[Check]) -> Table:

@@ -1,0 +1,112 @@
+"""Device jobs (`edgebert.device.job`): start the worker where it is to run, follow it, and leave no orphan."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgebert import device
+
+Tell = Callable[[int, int], None]
+TIME_LIMIT = 124  # the exit status of timeout(1)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a worker ended: exit status (negative: the signal; or TIME_LIMIT), result, the end of its complaints."""
+
+    status: int
+    result: dict[str, Any] | None
+    said: str
+
+    @property
+    def killed(self) -> bool:
+        """Whether a signal ended it; a shell tells that as 128 and the signal."""
+        return self.status in (-9, -15, 137, 143)
+
+
+def follow(
+    command: Sequence[str],
+    request: Mapping[str, Any],
+    limit_s: float,
+    tell: Tell,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run a worker to its end. `tell` hears (done, total) as it goes on.
+
+    The worker reads the request from standard input and ends when that is closed, so it does not outlive this
+    process, however this process ends.
+    """
+    over = threading.Event()
+    result = None
+    with tempfile.TemporaryFile() as complaints:
+        with _ended(
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, env=environment
+            )
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            watch = threading.Timer(limit_s, _stop, (process, over))
+            watch.daemon = True
+            watch.start()
+            try:
+                with contextlib.suppress(BrokenPipeError):  # it ended before it read: its status tells why
+                    process.stdin.write(json.dumps(request).encode() + b"\n")
+                    process.stdin.flush()
+                for line in process.stdout:
+                    result = _heard(line, tell) or result
+                status = process.wait()
+            finally:
+                watch.cancel()
+        complaints.seek(0)
+        said = complaints.read()[-4000:].decode("utf-8", "replace").strip()
+    return Finished(TIME_LIMIT if over.is_set() else status, result, said)
+
+
+def _stop(process: subprocess.Popen[bytes], over: threading.Event) -> None:
+    over.set()
+    process.kill()
+
+
+def copy_code(folder: Path) -> None:
+    """Copy the device code to `folder`/device, where it is a package of its own."""
+    (folder / "device").mkdir(parents=True)
+    for path in sorted(Path(str(device.__file__)).parent.glob("*.py")):
+        shutil.copyfile(path, folder / "device" / path.name)
+
+
+def _heard(line: bytes, tell: Tell) -> dict[str, Any] | None:
+    """The result where the line holds it; progress is passed on, anything else is not ours."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(said, dict):
+        return None
+    if "done" in said:
+        tell(said["done"], said["total"])
+    found: dict[str, Any] | None = said.get("result")
+    return found
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, killed where the block ends before it does."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        process.wait()

@@ -1,0 +1,153 @@
+"""A proof: what `validate` found of a bundle on one device, kept beside it, merged where the bundle is shown."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgebert.manifest import Manifest
+from edgebert.verdict import EVIDENCE, Check, Evidence, Latency, Speedup, Value, weakest
+
+SCHEMA = 1
+Aspect = Literal["accuracy", "placement", "latency"]
+ASPECTS: tuple[Aspect, ...] = ("accuracy", "placement", "latency")
+
+
+class Instructions(BaseModel):
+    """Executed instructions of one inference, the model alone, mean over some golden rows at their own lengths.
+
+    `ratio`: all instructions of the shipped file over those of the reference. Counts are no time: they know no
+    cache, no memory bandwidth and no clock. The plugin's error is .4 % (measured by repeating).
+    """
+
+    rows: int
+    tokens: list[int]
+    shipped: dict[str, float]
+    reference: dict[str, float] | None = None
+    ratio: float | None = None
+
+
+class Comparison(BaseModel):
+    """Row by row, the device's outputs against the host's of the same file.
+
+    `compared`: rows whose host margin (best logit minus second) exceeds the tolerance; `same`: how many of those
+    have the same answer. `largest` is the largest difference of any output of any row.
+    """
+
+    rows: int
+    compared: int
+    same: int
+    largest: float
+    tolerance: float
+    against: Literal["a host run of the same file", "the outputs recorded in golden.jsonl"]
+
+
+class Proof(BaseModel):
+    """One validation. `evidence` has an entry for each aspect of which the run is evidence.
+
+    `valid` is false where the board was throttled or its clock limited: nothing was judged and `slowed` says why.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    bundle: str
+    target: str
+    digest: str
+    model: str
+    transport: str
+    evidence: dict[Aspect, Evidence]
+    passed: bool
+    valid: bool
+    slowed: list[str]
+    data: str | None = Field(description="sha256 of the data file; None: the golden rows")
+    rows: int
+    score: Value | None
+    host_score: Value | None
+    comparison: Comparison | None
+    checks: list[Check]
+    latency: list[Latency]
+    speedup: Speedup | None
+    peak_memory_mb: float | None
+    sustained: dict[str, Any] | None
+    instructions: Instructions | None
+    host: dict[str, Any]
+    runtime: dict[str, str]
+    conditions: dict[str, Any] | None
+    samples: dict[str, list[float]]
+    not_measured: dict[str, str]
+    seconds: float
+    measured_at: str
+
+
+def folder_of(bundle: Path, target: str) -> Path:
+    """Where the proofs of a bundle lie: beside it, as the bundle itself never changes."""
+    return bundle.resolve().parent / "proof" / target
+
+
+def write(proof: Proof, bundle: Path) -> Path:
+    """Keep a proof under its time and transport; earlier ones stay. The file appears whole or not at all."""
+    folder = folder_of(bundle, proof.target)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{proof.measured_at.replace(':', '')}-{proof.transport.split(':')[0]}"
+    handle, draft = tempfile.mkstemp(prefix=".draft-", dir=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(proof.model_dump_json(indent=1, by_alias=True) + "\n")
+        number = 0
+        while True:
+            path = folder / (f"{name}-{number}.json" if number else f"{name}.json")
+            try:
+                os.link(draft, path)  # unlike a rename it never replaces another proof of the same second
+                return path
+            except FileExistsError:
+                number += 1
+    finally:
+        Path(draft).unlink()
+
+
+def read(bundle: Path, target: str, digest: str) -> list[Proof]:
+    """The proofs of the very bundle with this digest, oldest first; files that are no proofs are passed over."""
+    found = []
+    for path in sorted(folder_of(bundle, target).glob("*.json")):
+        try:
+            proof = Proof.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if proof.digest == digest:
+            found.append(proof)
+    return found
+
+
+def merge(manifest: Manifest, proofs: Sequence[Proof]) -> Manifest:
+    """The manifest with what its proofs add: a higher level, judged checks, latency and speed-up of the device.
+
+    Of several valid proofs by the same kind of evidence for one model the newest counts; a check that failed on a
+    device stays a failure until a newer run passes.
+    """
+    latest: dict[tuple[str, str], Proof] = {}
+    for proof in proofs:
+        if proof.valid and proof.evidence:
+            latest[proof.model, max(proof.evidence.values(), key=EVIDENCE.index)] = proof
+    merged = manifest
+    levels = dict.fromkeys(ASPECTS, manifest.level)
+    for proof in latest.values():
+        if proof.passed and proof.model == manifest.default_model:
+            for aspect, evidence in proof.evidence.items():
+                levels[aspect] = max(levels.get(aspect, evidence), evidence, key=EVIDENCE.index)
+        judged = [check for check in proof.checks if check.status != "not_judged"]
+        settled = {(check.name, check.model) for check in judged}
+        open_checks = [c for c in merged.checks if c.status != "not_judged" or (c.name, c.model) not in settled]
+        merged = merged.model_copy(
+            update={
+                "checks": [*open_checks, *judged],
+                "latency": [*merged.latency, *proof.latency],
+                "speedup": [*merged.speedup, *([proof.speedup] if proof.speedup else [])],
+            }
+        )
+    return merged.model_copy(update={"level": weakest(levels.values())})

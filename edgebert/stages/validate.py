@@ -1,0 +1,246 @@
+"""validate: run a finished bundle where it belongs, compare with the host row by row, judge what only it tells."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebert import members, proof, references, scoring, timing
+from edgebert.data import Row
+from edgebert.device import bundle as bundles
+from edgebert.device import decoding, runtimes
+from edgebert.errors import MissingExtraError
+from edgebert.jobs import Tell
+from edgebert.proof import Comparison, Proof
+from edgebert.references import Shipped
+from edgebert.tasks import Outputs
+from edgebert.tokenization import Encoder, Feeds
+from edgebert.transports import Job, Observation, Options
+from edgebert.verdict import Check, CheckName, Evidence, Value, holds, judge
+
+ROUNDS = 3  # of timing over the golden rows
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to validate: a checked bundle and one of its files, where, and with which rows.
+
+    `golden` is how many golden rows are replayed (0: all); `rows` are the rows of a data file, with its sha256.
+    """
+
+    shipped: Shipped
+    transport: ModuleType
+    address: str
+    options: Options
+    golden: int
+    rows: Sequence[Row]
+    data: str | None
+    reference: Path | None
+    threads: int
+    sustained_s: float
+    limit_s: float
+
+
+def run(work: Work, tell: Tell) -> Proof:
+    """The proof; nothing is written. Raises InputError, SurroundingsError."""
+    shipped = work.shipped
+    task = members.find("tasks", shipped.manifest.task)
+    golden = bundles.golden(str(shipped.folder), work.golden)
+    golden_feeds = [{name: np.asarray([ids]) for name, ids in row["ids"].items()} for row in golden]
+    inputs = [tensor["name"] for tensor in shipped.entry["signature"]["inputs"]]
+    encoder = Encoder(shipped.folder, int(shipped.manifest.decoding["max_tokens"]), inputs)
+    feeds = scoring.encode(encoder, task, work.rows)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
+        found = references.find(shipped, work.reference, Path(room))
+        job = Job(
+            bundle=shipped.folder,
+            manifest=shipped.manifest,
+            entry=shipped.entry,
+            golden=work.golden,
+            rows=[{name: array[0].tolist() for name, array in one.items()} for one in feeds],
+            reference=found.file,
+            threads=work.threads,
+            rounds=ROUNDS if work.transport.TIMED else 0,
+            sustained_s=work.sustained_s,
+            limit_s=work.limit_s,
+            tell=tell,
+        )
+        seen: Observation = work.transport.run(work.address, job, work.options)
+    rows = [*({**row["inputs"], "label": row["label"]} for row in golden), *work.rows]
+    on_host, against = _on_host(shipped, golden, [*golden_feeds, *feeds])
+    on_device = _arrays(seen.found, on_host)
+    tolerance = _tolerance(shipped.entry["id"], golden[0])
+    comparison = None if on_device is None else _compare(on_host, on_device, tolerance, against)
+    score, host_score = _scores(task, rows, shipped.manifest.labels, on_device, on_host)
+    valid = not seen.found.get("slowed")
+    checks = _checks(work, seen, comparison) if valid else []
+    absent = dict(seen.not_measured)
+    if found.no_file is not None:
+        absent["speedup" if work.transport.TIMED else "instruction_ratio"] = found.no_file
+    timed = timing.Timed(threads=work.threads, samples=_by_scope(seen.found.get("samples", {})))
+    evidence = seen.evidence.get("latency")
+    return Proof(
+        schema=proof.SCHEMA,
+        bundle=shipped.manifest.name,
+        target=shipped.manifest.target.name,
+        digest=bundles.digest(str(shipped.folder)),
+        model=shipped.entry["id"],
+        transport=seen.transport,
+        evidence=seen.evidence,
+        passed=valid and holds(checks),
+        valid=valid,
+        slowed=seen.found.get("slowed", []),
+        data=work.data,
+        rows=len(rows),
+        score=score,
+        host_score=host_score,
+        comparison=comparison,
+        checks=checks,
+        latency=timing.latencies(timed, shipped.entry["id"], _starts(seen), evidence or "host", seen.found["host"])
+        if timed.samples
+        else [],
+        speedup=timing.speedup(timed, shipped.entry["id"], evidence or "host"),
+        peak_memory_mb=seen.found.get("start_up", {}).get("peak_memory_mb") if work.transport.TIMED else None,
+        sustained=seen.found.get("sustained"),
+        instructions=seen.instructions,
+        host=seen.found["host"],
+        runtime=seen.found["runtime"],
+        conditions=seen.found.get("conditions") if work.transport.TIMED else None,
+        samples=seen.found.get("samples", {}),
+        not_measured=absent,
+        seconds=round(time.perf_counter() - started, 1),
+        measured_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _on_host(shipped: Shipped, golden: Sequence[dict[str, Any]], feeds: Sequence[Feeds]) -> tuple[Outputs, Any]:
+    """The host's outputs of the same rows [rows, ...]: run now, or golden.jsonl's without a runtime here."""
+    try:
+        outputs = scoring.outputs_of(shipped.folder, shipped.entry, feeds, lambda: None)
+        return outputs, "a host run of the same file"
+    except runtimes.RuntimeMissing:
+        if len(feeds) > len(golden):
+            extra = "litert" if shipped.entry["format"] == "tflite" else "build"
+            raise MissingExtraError("comparing rows of --data with this machine", extra) from None
+    recorded = [_recorded(shipped.entry["id"], row)["outputs"] for row in golden]
+    outputs = {name: np.asarray([row[name] for row in recorded], np.float32) for name in recorded[0]}
+    return outputs, "the outputs recorded in golden.jsonl"
+
+
+def _recorded(model: str, row: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = row.get("others", {}).get(model, row)
+    return found
+
+
+def _tolerance(model: str, row: dict[str, Any]) -> float:
+    return float(_recorded(model, row)["tolerance"])
+
+
+def _arrays(found: dict[str, Any], like: Outputs) -> Outputs | None:
+    """The device's outputs in the shapes of the host's; None where it gave none."""
+    if found.get("outputs") is None:
+        return None
+    rows = [*found["outputs"], *found["further"]]
+    return {
+        name: np.asarray([row[name] for row in rows], np.float32).reshape(array.shape)
+        for name, array in like.items()
+    }
+
+
+def _compare(on_host: Outputs, on_device: Outputs, tolerance: float, against: Any) -> Comparison:
+    largest, compared, same = 0.0, 0, 0
+    rows = len(next(iter(on_host.values())))
+    for i in range(rows):
+        host = {name: array[i : i + 1] for name, array in on_host.items()}
+        device = {name: array[i : i + 1] for name, array in on_device.items()}
+        gap = max(float(np.abs(host[name] - device[name]).max()) for name in host)
+        largest = max(largest, gap if np.isfinite(gap) else float("inf"))
+        if decoding.margin(host) > tolerance:
+            compared += 1
+            same += all(int(host[name].argmax()) == int(device[name].argmax()) for name in host)
+    return Comparison(
+        rows=rows, compared=compared, same=same, largest=largest, tolerance=tolerance, against=against
+    )
+
+
+def _scores(
+    task: Any, rows: Sequence[Row], labels: list[str], on_device: Outputs | None, on_host: Outputs
+) -> tuple[Value | None, Value | None]:
+    """The task's metric on the rows that have a label, on the device and here."""
+    labelled: NDArray[np.intp] = np.flatnonzero([row["label"] is not None for row in rows])
+    if not len(labelled) or on_device is None:
+        return None, None
+    chosen = [rows[i] for i in labelled]
+    values = []
+    for outputs in (on_device, on_host):
+        picked = {name: array[labelled] for name, array in outputs.items()}
+        values.append(task.scores(chosen, labels, "golden", {"shipped": picked})[0].shipped)
+    return values[0], values[1]
+
+
+def _checks(work: Work, seen: Observation, comparison: Comparison | None) -> list[Check]:
+    """What this run can judge, by the limits that the bundle was built with."""
+    model = work.shipped.entry["id"]
+    limits = {check.name: check.limit for check in work.shipped.manifest.checks if check.model == model}
+    accuracy: Evidence = seen.evidence.get("accuracy", "host")
+    found: list[Check | None] = []
+    if comparison is not None:
+        found.append(
+            judge(
+                "golden_max_abs_diff", model, comparison.largest, comparison.tolerance, "max", accuracy, "logits"
+            )
+        )
+        share = comparison.same / comparison.compared if comparison.compared else 1.0
+        found.append(judge("agreement", model, share, 1.0, "min", accuracy))
+    if seen.instructions is not None:
+        ratio = seen.instructions.ratio
+        why = None if ratio is not None else "no reference to count beside it; name one with --reference"
+        limit = limits.get("instruction_ratio")
+        found.append(judge("instruction_ratio", model, ratio, limit, "max", "emulator", not_judged=why))
+    return [check for check in [*found, *_speed(work, seen, limits)] if check is not None]
+
+
+def _speed(work: Work, seen: Observation, limits: dict[CheckName, float | None]) -> list[Check | None]:
+    """Milliseconds and memory: judged on the target's board alone."""
+    model, evidence = work.shipped.entry["id"], seen.evidence.get("latency", "host")
+    why = None if evidence == "device" else "only a run on the board itself tells"
+    samples = seen.found.get("samples", {})
+    if not work.transport.TIMED or not samples.get("shipped"):
+        return []
+    timed = timing.Timed(threads=work.threads, samples=_by_scope(samples))
+    ratio = timing.speedup(timed, model, evidence)
+    p50, peak = float(np.median(samples["shipped"])), seen.found["start_up"]["peak_memory_mb"]
+    no_ratio = why or (None if ratio else "no reference was run beside it; name one with --reference")
+    return [
+        judge("latency_p50_ms", model, p50, limits.get("latency_p50_ms"), "max", evidence, "ms", not_judged=why),
+        judge(
+            "speedup",
+            model,
+            ratio.value if ratio else None,
+            limits.get("speedup"),
+            "min",
+            evidence,
+            "x",
+            ratio.p10 if ratio else None,
+            not_judged=no_ratio,
+        ),
+        judge("peak_memory_mb", model, peak, limits.get("peak_memory_mb"), "max", evidence, "MB", not_judged=why),
+    ]
+
+
+def _by_scope(samples: dict[str, list[float]]) -> dict[str, dict[str, list[float]]]:
+    return {which: {"model": values} for which, values in samples.items() if values}
+
+
+def _starts(seen: Observation) -> dict[str, dict[str, float]]:
+    return {"shipped": seen.found["start_up"]} if "start_up" in seen.found else {}

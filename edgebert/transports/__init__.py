@@ -1,0 +1,123 @@
+"""Transports: where a bundle is run to be validated, and how it gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from edgebert.artifact import Artifact
+from edgebert.errors import InputError, SurroundingsError
+from edgebert.jobs import TIME_LIMIT, Finished, Tell
+from edgebert.manifest import Manifest
+from edgebert.proof import Aspect, Instructions
+from edgebert.verdict import Evidence
+
+FAILED, WRONG_INPUT, BUG, SURROUNDINGS = 1, 2, 3, 4  # exit statuses of a device job
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only some transports can use; each refuses what it cannot."""
+
+    runner: Path | None = None
+    ssh_config: Path | None = None
+    install_runtime: bool = False
+    clean: bool = False
+
+    def given(self) -> list[str]:
+        """Names of the command line's options that were given."""
+        return [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be run: a bundle whose files were checked, one of its model files, and with which rows.
+
+    `rows` are ids of texts beside the golden ones, by input name; `reference` is the fp32 file that the shipped
+    one is compared with in speed or instructions.
+    """
+
+    bundle: Path
+    manifest: Manifest
+    entry: dict[str, Any]
+    golden: int
+    rows: list[dict[str, list[int]]]
+    reference: Artifact | None
+    threads: int
+    rounds: int
+    sustained_s: float
+    limit_s: float
+    tell: Tell = field(repr=False)
+
+    def request(self, bundle: str, reference: str | None, **changed: Any) -> dict[str, Any]:
+        """The worker's request, with the paths as the device sees them."""
+        given = None
+        if self.reference is not None and reference is not None:
+            given = {"folder": reference, "entry": self.reference.entry("reference", self.entry["session"])}
+        return {
+            "bundle": bundle,
+            "model": self.entry["id"],
+            "golden": self.golden,
+            "rows": self.rows,
+            "reference": given,
+            "threads": self.threads,
+            "rounds": self.rounds,
+            "sustained_s": self.sustained_s,
+            **changed,
+        }
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a transport brings back.
+
+    `found` is the worker's result (`edgebert.device.job.run`), or the part of it that the transport could get:
+    `outputs` and `further` are None where the device gave no outputs. `evidence` says, for each aspect, what the
+    run is evidence of; an aspect that it tells nothing about is left out.
+    """
+
+    transport: str
+    found: dict[str, Any]
+    evidence: dict[Aspect, Evidence]
+    instructions: Instructions | None = None
+    not_measured: dict[str, str] = field(default_factory=dict)
+
+
+class Transport(Protocol):
+    """What a module in this folder offers."""
+
+    NAME: str
+    USES: tuple[str, ...]  # fields of Options
+    TIMED: bool  # whether it can tell milliseconds of the target
+    SUSTAINED: bool  # whether a minute without a pause follows the short run
+
+    def fault(self, address: str, manifest: Manifest) -> str | None:
+        """What is wrong with an address (what follows NAME in --on) for a bundle, or None; nothing is started."""
+
+    def run(self, address: str, job: Job, options: Options) -> Observation:
+        """Run the job. Raises InputError, SurroundingsError."""
+
+
+def result_of(finished: Finished, where: str, limit_s: float, missing: Callable[[str], str]) -> dict[str, Any]:
+    """The worker's result, or the error that its end stands for; `missing` turns a runtime's absence into advice.
+
+    Raises InputError, SurroundingsError, and RuntimeError for a bug of ours.
+    """
+    if finished.status == 0 and finished.result is not None:
+        return finished.result
+    last = finished.said.splitlines()[-1] if finished.said else "it said nothing"
+    if finished.status == TIME_LIMIT:
+        raise SurroundingsError(
+            f"{where}: the run took longer than {limit_s:.0f} s and was stopped; raise --limit or lower --rows"
+        )
+    if finished.killed:
+        raise SurroundingsError(
+            f"{where}: the run was killed there ({last}); often memory ran out: close other programs and try again"
+        )
+    if finished.status == WRONG_INPUT:
+        raise InputError(f"{where}: {last}")
+    if finished.status == SURROUNDINGS:
+        raise SurroundingsError(f"{where}: {missing(last)}")
+    raise RuntimeError(f"{where}: the device job ended with status {finished.status}: {finished.said}")

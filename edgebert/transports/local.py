@@ -1,0 +1,34 @@
+"""local: this machine, which is evidence of the target only where it is the target's board."""
+
+from __future__ import annotations
+
+import sys
+
+from edgebert import jobs
+from edgebert.errors import MissingExtraError
+from edgebert.manifest import Manifest
+from edgebert.proof import ASPECTS
+from edgebert.transports import SURROUNDINGS, Job, Observation, Options, result_of
+
+NAME = "local"
+USES: tuple[str, ...] = ()
+TIMED = True
+SUSTAINED = False
+
+
+def fault(address: str, manifest: Manifest) -> str | None:
+    """An address says nothing here."""
+    return f"'{NAME}' takes no address, and '{address}' was given" if address else None
+
+
+def run(address: str, job: Job, options: Options) -> Observation:
+    """Run the job with this Python. Raises MissingExtraError where the runtime is not installed."""
+    reference = str(job.reference.folder) if job.reference else None
+    request = job.request(str(job.bundle), reference)
+    finished = jobs.follow([sys.executable, "-m", "edgebert.device.job", "run"], request, job.limit_s, job.tell)
+    if finished.status == SURROUNDINGS:
+        extra = "litert" if job.entry["format"] == "tflite" else "build"
+        raise MissingExtraError(f"running {job.bundle}", extra)
+    found = result_of(finished, "this machine", job.limit_s, str)
+    evidence = found["evidence"]
+    return Observation(NAME, found, dict.fromkeys(ASPECTS, evidence))

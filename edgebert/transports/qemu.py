@@ -1,0 +1,134 @@
+"""qemu: the target's own instruction set on this machine, in QEMU's user mode; it counts instructions, no time."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from edgebert import environments, jobs
+from edgebert.device import bundle as bundles
+from edgebert.emulation import cpus, userland
+from edgebert.errors import nearest
+from edgebert.manifest import Manifest
+from edgebert.proof import ASPECTS, Aspect, Instructions
+from edgebert.transports import Job, Observation, Options, result_of
+from edgebert.verdict import Evidence
+
+NAME = "qemu"
+USES: tuple[str, ...] = ()
+TIMED = False
+SUSTAINED = False
+RUNTIMES = {"onnxruntime": "onnxruntime", "litert": "litert"}  # the manifest's name to the userland's
+COUNTED_ROWS = 4
+
+
+def fault(address: str, manifest: Manifest) -> str | None:
+    """An address is a CPU that QEMU knows; without one it is the profile's."""
+    target, cpu = manifest.target, address or manifest.target.cpu
+    if target.accelerator != "none":
+        return f"{NAME} emulates CPUs; the {target.accelerator} of {target.name} is none"
+    if target.runtime not in RUNTIMES:
+        return f"{NAME} has no {target.runtime}; it runs {', '.join(RUNTIMES)}"
+    if target.arch not in ("aarch64", ""):
+        return f"{NAME} emulates aarch64; {target.name} is {target.arch}"
+    if not cpu:
+        return f"{target.name} names no CPU; choose one: --on {NAME}:cortex-a72; known: {', '.join(cpus.KNOWN)}"
+    if cpu not in cpus.KNOWN:
+        return f"no CPU '{cpu}' here; {nearest(cpu, cpus.KNOWN)}"
+    return None
+
+
+def run(address: str, job: Job, options: Options) -> Observation:
+    """Run the self-test and, beside it, count. Raises SurroundingsError where the userland is not set up."""
+    place = environments.place_of(NAME)
+    cpu = address or job.manifest.target.cpu
+    runtime = RUNTIMES[job.manifest.target.runtime]
+    where = f"the emulated {cpu}"
+    with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
+        room = Path(folder)
+        jobs.copy_code(room)
+        counts = room / "counts.jsonl"
+        reference = str(job.reference.folder) if job.reference else None
+        request = job.request(str(job.bundle), reference, rounds=0, sustained_s=0)
+        chosen = counted_rows(job.bundle)
+        tell = _Together(job)
+        with ThreadPoolExecutor(1) as beside:
+            counting = beside.submit(
+                jobs.follow,
+                [*userland.command(place, cpu, runtime, room, counts), "-m", "device.job", "count"],
+                {**request, "counted": chosen},
+                job.limit_s,
+                tell.counting,
+            )
+            command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
+            answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
+            found = result_of(answered, where, job.limit_s, str)
+            order = result_of(counting.result(), where, job.limit_s, str)["order"]
+        lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
+    own = cpu == job.manifest.target.cpu
+    evidence: dict[Aspect, Evidence] = dict.fromkeys(ASPECTS, "emulator") if own else {}
+    found["host"]["cpu"] = f"{cpu} under {userland.QEMU}"
+    instructions = summary(order, lines, _tokens(job.bundle, chosen))
+    return Observation(f"{NAME}:{cpu}", found, evidence, instructions)
+
+
+def counted_rows(bundle: Path) -> list[int]:
+    """Numbers of the golden rows to count: the middles of as many equal parts of all rows sorted by length."""
+    rows = bundles.golden(str(bundle))
+    order = sorted(range(len(rows)), key=lambda i: (len(next(iter(rows[i]["ids"].values()))), i))
+    count = min(COUNTED_ROWS, len(order))
+    return [order[(2 * i + 1) * len(order) // (2 * count)] for i in range(count)]
+
+
+def summary(order: Sequence[tuple[str, int]], lines: Sequence[dict[str, int]], tokens: list[int]) -> Instructions:
+    """Means over the rows, each row's cheaper run; `order` says what ran up to each mark, from 1."""
+    runs: dict[tuple[str, int], dict[str, int]] = {}
+    for line in lines:
+        which, row = order[line["mark"] - 1]
+        classes = {name: value for name, value in line.items() if name != "mark"}
+        before = runs.get((which, row))
+        if before is None or sum(classes.values()) < sum(before.values()):
+            runs[which, row] = classes
+    means = {}
+    for which in ("shipped", "reference"):
+        chosen = [classes for (name, _), classes in runs.items() if name == which]
+        total: Counter[str] = Counter()
+        for classes in chosen:
+            total.update(classes)
+        means[which] = {name: value / len(chosen) for name, value in total.items()}
+    shipped, reference = means["shipped"], means["reference"] or None
+    ratio = round(sum(shipped.values()) / sum(reference.values()), 4) if reference else None
+    return Instructions(rows=len(tokens), tokens=tokens, shipped=shipped, reference=reference, ratio=ratio)
+
+
+def _tokens(bundle: Path, chosen: Sequence[int]) -> list[int]:
+    rows: list[dict[str, Any]] = bundles.golden(str(bundle))
+    return [len(next(iter(rows[i]["ids"].values()))) for i in chosen]
+
+
+class _Together:
+    """Progress of two workers as one."""
+
+    def __init__(self, job: Job) -> None:
+        self._tell, self._lock = job.tell, threading.Lock()
+        self._parts = {"answering": (0, 1), "counting": (0, 1)}
+
+    def answering(self, done: int, total: int) -> None:
+        """The worker that answers rows is so far."""
+        self._heard("answering", done, total)
+
+    def counting(self, done: int, total: int) -> None:
+        """The worker under the plugin is so far."""
+        self._heard("counting", done, total)
+
+    def _heard(self, name: str, done: int, total: int) -> None:
+        with self._lock:
+            self._parts[name] = (done, total)
+            share = sum(part / whole for part, whole in self._parts.values()) / len(self._parts)
+            self._tell(int(1000 * share), 1000)

@@ -1,0 +1,104 @@
+"""The verb `validate`: where to run a bundle, with which rows; the proof is written beside the bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from edgebert import data, members, opening, proof
+from edgebert.device import bundle as bundles
+from edgebert.errors import InputError, nearest
+from edgebert.jobs import Tell
+from edgebert.manifest import Manifest
+from edgebert.proof import Proof
+from edgebert.references import Shipped
+from edgebert.stages import validate
+from edgebert.transports import Options
+
+LIMIT_S = 1800.0
+SUSTAINED_S = 60.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; `rows` and `sustained_s` of None stand for the transport's own habit."""
+
+    folder: Path
+    on: str
+    model: str = ""
+    data: Path | None = None
+    rows: int | None = None
+    reference: Path | None = None
+    digest: str | None = None
+    threads: int = 1
+    sustained_s: float | None = None
+    limit_s: float = LIMIT_S
+    options: Options = field(default_factory=Options)
+
+
+def run(request: Request, tell: Tell = lambda *_: None) -> tuple[Proof, Path]:
+    """Validate a bundle and keep the proof: the proof and its file.
+
+    Raises InputError for a faulty bundle, place or data file before anything runs, SurroundingsError where the
+    device cannot be used.
+    """
+    manifest = opening.read_manifest(request.folder)
+    _check_digest(request)
+    try:
+        entry = bundles.model_entry(manifest.model_dump(by_alias=True), request.model)
+    except bundles.BundleError as error:
+        raise InputError(str(error)) from None
+    transport, address = _place(request.on, manifest)
+    _check_options(request.options, transport)
+    task = members.find("tasks", manifest.task)
+    rows, sha256 = [], None
+    if request.data is not None:
+        columns = manifest.provenance.recipe.get("data", {}).get("columns", {})
+        split = data.read(request.data, columns, task.fault)
+        if strange := task.unknown(split.rows, manifest.labels):
+            raise InputError(f"{request.data}: labels this bundle does not know: {', '.join(strange[:5])}")
+        rows, sha256 = split.rows[: request.rows or None], split.sha256
+    sustained = SUSTAINED_S if transport.SUSTAINED else 0.0
+    work = validate.Work(
+        shipped=Shipped(request.folder.resolve(), manifest, entry),
+        transport=transport,
+        address=address,
+        options=request.options,
+        golden=0 if request.data is not None else request.rows or 0,
+        rows=rows,
+        data=sha256,
+        reference=request.reference,
+        threads=request.threads,
+        sustained_s=sustained if request.sustained_s is None else request.sustained_s,
+        limit_s=request.limit_s,
+    )
+    found = validate.run(work, tell)
+    return found, proof.write(found, request.folder)
+
+
+def _place(on: str, manifest: Manifest) -> tuple[ModuleType, str]:
+    """The transport that --on names, and the address that follows the name."""
+    name, separator, address = on.partition(":")
+    known = members.names("transports")
+    if name not in known:
+        raise InputError(f"--on {on}: no such transport; {nearest(name, known)}")
+    transport = members.find("transports", name)
+    if separator and not address:
+        raise InputError(f"--on {on}: nothing follows the colon")
+    if (wrong := transport.fault(address, manifest)) is not None:
+        raise InputError(f"--on {on}: {wrong}")
+    return transport, address
+
+
+def _check_options(options: Options, transport: ModuleType) -> None:
+    used = [f"--{name.replace('_', '-')}" for name in transport.USES]
+    if unused := [name for name in options.given() if name not in used]:
+        raise InputError(f"{unused[0]}: of no use with --on {transport.NAME}")
+
+
+def _check_digest(request: Request) -> None:
+    if request.digest is not None and request.digest.lower() != (found := opening.digest(request.folder)):
+        raise InputError(
+            f"--digest {request.digest}: {request.folder} has the digest {found}; it is another bundle"
+        )
