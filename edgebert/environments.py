@@ -61,8 +61,8 @@ class Userland:
         for module in (userland, cpus):
             yield Path(str(module.__file__)).read_bytes()
         yield Path(str(userland.__file__)).with_name("instructions.c").read_bytes()
-        for runtime in userland.RUNTIMES:
-            yield (LISTS / userland.wheels(runtime, userland.PYTHON)).read_bytes()
+        for package in userland.RUNTIMES.values():
+            yield (LISTS / userland.wheels(package, userland.PYTHON)).read_bytes()
 
     def make(self, name: str, place: Path, log: IO[str]) -> None:
         """Fill the place."""
@@ -117,6 +117,30 @@ def install(name: str) -> Path:
                 raise
             (place / "complete").touch()
             Path(log.name).unlink()
+    return place
+
+
+def board_runtime(package: str, python: str) -> Path:
+    """A folder with a runtime and numpy for 64-bit ARM Linux and a Python (as in 3.11), fetched once.
+
+    Raises SurroundingsError for a Python that there are no wheels for, or where they cannot be fetched.
+    """
+    listed = LISTS / userland.wheels(package, python)
+    if not listed.exists():
+        known = sorted(path.stem for path in LISTS.glob(userland.wheels(package, "*")))
+        raise SurroundingsError(
+            f"no wheels of {package} for Python {python} on aarch64; known: {', '.join(known)}"
+        )
+    root = cache() / "runtimes"
+    place = root / f"{listed.stem}-{hashlib.sha256(listed.read_bytes()).hexdigest()[:12]}"
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f"{listed.stem}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            with tempfile.TemporaryDirectory(dir=root) as room, (Path(room) / "log").open("w+") as log:
+                draft = Path(room) / "runtime"
+                userland.install_wheels(listed, python, draft, lambda command: _run(command, log))
+                draft.rename(place)
     return place
 
 

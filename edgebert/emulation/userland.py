@@ -22,7 +22,7 @@ QEMU = "qemu-aarch64"
 SUITE = "bookworm"  # Raspberry Pi OS of 2023 to 2025 is made from it; Python 3.11
 PYTHON = "3.11"
 PACKAGES = ("python3-minimal", "libpython3.11-stdlib", "libstdc++6", "libgomp1", "zlib1g")
-RUNTIMES = ("onnxruntime", "litert")
+RUNTIMES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}  # by the manifest's name: the package
 # Tags of wheels that Debian 12's C library (2.36) can load.
 PLATFORMS = (*(f"manylinux_2_{n}_aarch64" for n in (34, 31, 28, 27, 26, 24, 17)), "manylinux2014_aarch64")
 TOOLS = {"mmdebstrap": "mmdebstrap", QEMU: "qemu-user", "cc": "gcc libc6-dev"}
@@ -39,8 +39,8 @@ def make(place: Path, lists: Path, run: Run) -> None:
         raise SurroundingsError(f"the emulator needs packages of your system: sudo apt-get install {packages}")
     place.mkdir(parents=True, exist_ok=True)
     _debian(place, run)
-    for name in RUNTIMES:
-        install_wheels(lists / wheels(name, PYTHON), PYTHON, place / "runtimes" / name, run)
+    for name, package in RUNTIMES.items():
+        install_wheels(lists / wheels(package, PYTHON), PYTHON, place / "runtimes" / name, run)
     for name, cpu in cpus.KNOWN.items():
         board = place / "boards" / name
         board.mkdir(parents=True, exist_ok=True)
@@ -51,9 +51,9 @@ def make(place: Path, lists: Path, run: Run) -> None:
     _plugin(place, run)
 
 
-def wheels(runtime: str, python: str) -> str:
+def wheels(package: str, python: str) -> str:
     """The list of a runtime's wheels for 64-bit ARM Linux and a Python, as in 3.11."""
-    return f"arm64-{runtime}-cp{python.replace('.', '')}.txt"
+    return f"arm64-{package}-cp{python.replace('.', '')}.txt"
 
 
 def install_wheels(listed: Path, python: str, out: Path, run: Run) -> None:

@@ -242,10 +242,10 @@ def proven(found: Proof, path: Path) -> RenderableType:
     if (counted := found.instructions) is not None:
         lines.append(_counts(counted))
     for one in found.latency:
-        lines.append(
-            f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {one.p90_ms:.2f}, p99 {one.p99_ms:.2f}, {one.threads} "
-            f"threads, {one.runs} runs [{one.evidence}]"
-        )
+        said = f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {one.p90_ms:.2f}, p99 {one.p99_ms:.2f}"
+        lines.append(Text(f"{said}; {one.threads} threads, {one.runs} runs, evidence {one.evidence}"))
+    if (ratio := found.speedup) is not None:
+        lines.append(f"{ratio.value:.2f}x the reference's speed ({ratio.p10:.2f} to {ratio.p90:.2f})")
     if (long := found.sustained) is not None:
         lines.append(
             f"sustained {long['seconds']:.0f} s: p50 {long['p50_ms']:.2f} ms; first quarter "

@@ -24,7 +24,6 @@ NAME = "qemu"
 USES: tuple[str, ...] = ()
 TIMED = False
 SUSTAINED = False
-RUNTIMES = {"onnxruntime": "onnxruntime", "litert": "litert"}  # the manifest's name to the userland's
 COUNTED_ROWS = 4
 
 
@@ -33,8 +32,8 @@ def fault(address: str, manifest: Manifest) -> str | None:
     target, cpu = manifest.target, address or manifest.target.cpu
     if target.accelerator != "none":
         return f"{NAME} emulates CPUs; the {target.accelerator} of {target.name} is none"
-    if target.runtime not in RUNTIMES:
-        return f"{NAME} has no {target.runtime}; it runs {', '.join(RUNTIMES)}"
+    if target.runtime not in userland.RUNTIMES:
+        return f"{NAME} has no {target.runtime}; it runs {', '.join(userland.RUNTIMES)}"
     if target.arch not in ("aarch64", ""):
         return f"{NAME} emulates aarch64; {target.name} is {target.arch}"
     if not cpu:
@@ -48,7 +47,7 @@ def run(address: str, job: Job, options: Options) -> Observation:
     """Run the self-test and, beside it, count. Raises SurroundingsError where the userland is not set up."""
     place = environments.place_of(NAME)
     cpu = address or job.manifest.target.cpu
-    runtime = RUNTIMES[job.manifest.target.runtime]
+    runtime = job.manifest.target.runtime
     where = f"the emulated {cpu}"
     with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
         room = Path(folder)
