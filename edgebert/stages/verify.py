@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 GOLDEN_ROWS = 64
 # Largest difference of logits, relative to the largest golden logit, that another CPU's rounding may cause. int8:
-# outputs of the same file on ARM correlate .9995 or better with x86's, which is 3 % in norm.
-TOLERANCE = {"int8": 0.05, "a16w8": 0.05, "fp16": 0.01, "fp32": 1e-3}
+# outputs of the same file on ARM correlate .9995 or better with x86's, which is 3 % in norm. int8_weights: its
+# products are fp32's.
+TOLERANCE = {"int8": 0.05, "a16w8": 0.05, "fp16": 0.01, "fp32": 1e-3, "int8_weights": 1e-3}
 
 
 @dataclass(frozen=True)
