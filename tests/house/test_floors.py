@@ -15,7 +15,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"errors", "device", "quiet", "fingerprint", "exportable"},
     {"emulation", "jobs"},
     {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights"},
-    {"artifact", "verdict", "data", "sources", "static_ranges"},
+    {"artifact", "verdict", "data", "sources", "static_ranges", "interpreters"},
     {"target", "manifest", "intervals", "timing", "drafting", "equalization"},
     {"calibration", "measured", "opening", "proof"},
     {"recipe", "judgement"},
