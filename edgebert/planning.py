@@ -149,6 +149,11 @@ def _check_members(project: Project, target: Target) -> None:
     form = members.find("formats", target.format)
     members.require(form.NEEDS, f"target '{target.name}'", form.EXTRA)
     for name in project.recipe.quantizers_for(target):
+        if name in target.refuse:
+            raise InputError(
+                f"target '{target.name}': quantizer '{name}' is refused: {target.refuse[name]}; "
+                f"use instead: {', '.join(target.quantizer)}"
+            )
         quantizer = members.find("quantizers", name, project.allow_code)
         members.require(quantizer.NEEDS, f"quantizer '{name}'", quantizer.EXTRA)
         if target.format != quantizer.TAKES:

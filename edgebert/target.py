@@ -82,6 +82,9 @@ class Target(Table):
     abstract: bool = False
     format: Literal["onnx", "tflite"]
     quantizer: list[str] = Field(min_length=1, description="each ships a file; the first is the default model")
+    refuse: dict[str, str] = Field(
+        default_factory=dict, description="quantizer -> why its files are of no use here"
+    )
     opset: int | None = Field(default=None, ge=13, le=25)
     ir_version: int | None = Field(default=None, ge=7, le=14)
     runtime: Runtime
@@ -101,6 +104,14 @@ class Target(Table):
         for name in value:
             if "." not in name and (fault := members.check("quantizers", name)) is not None:
                 raise ValueError(fault)
+        return value
+
+    @field_validator("refuse")
+    @classmethod
+    def _known_refusals(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        cls._known_quantizers(list(value))
+        if wrong := [name for name in info.data.get("quantizer", []) if name in value]:
+            raise ValueError(f"'{wrong[0]}' is one of this target's own quantizers")
         return value
 
 
