@@ -27,7 +27,8 @@ WORKERS = ("answers", "measure", "replay")
 # the environment's runtime was not made for, comes in sight.
 _START = """
 import importlib.util, runpy, sys
-folder, worker = sys.argv[1:]
+folder, worker = sys.argv[1:3]
+del sys.argv[1:3]
 init = folder + "/__init__.py"
 spec = importlib.util.spec_from_file_location("device", init, submodule_search_locations=[folder])
 sys.modules["device"] = importlib.util.module_from_spec(spec)
@@ -65,7 +66,7 @@ class Python:
 
     def ask(self, worker: str, request: dict[str, Any]) -> Any:
         """The answer of a worker of device code in a process of its own. Raises RuntimeError where it fails."""
-        return json.loads(finish(self._command(worker), f"edgebert.device.{worker}", json.dumps(request)))
+        return json.loads(finish(self.command(worker), f"edgebert.device.{worker}", json.dumps(request)))
 
     @contextlib.contextmanager
     def open(self, folder: Path, entry: dict[str, Any], threads: int = 1) -> Iterator[Model]:
@@ -74,7 +75,7 @@ class Python:
             yield runtimes.open_model(str(folder), entry, threads)
             return
         request = {"folder": str(folder), "entry": entry, "threads": threads}
-        with _conversation(self._command("answers")) as ask:
+        with _conversation(self.command("answers")) as ask:
             yield _Elsewhere(ask, request)
 
     def runtime(self, folder: Path, entry: dict[str, Any]) -> dict[str, str]:
@@ -84,7 +85,7 @@ class Python:
         """
         if self.is_ours:
             return runtimes.versions(entry)
-        with _conversation(self._command("answers")) as ask:
+        with _conversation(self.command("answers")) as ask:
             found = _Elsewhere(ask, {"folder": str(folder), "entry": entry, "threads": 1}).versions
         if found["name"] != entry["runtime"]:
             raise SurroundingsError(
@@ -94,11 +95,12 @@ class Python:
             )
         return found
 
-    def _command(self, worker: str) -> list[str]:
+    def command(self, worker: str, *arguments: str) -> list[str]:
+        """What starts a worker here. Raises SurroundingsError where the environment is absent."""
         if self.is_ours:
-            return [sys.executable, "-m", f"edgebert.device.{worker}"]
+            return [sys.executable, "-m", f"edgebert.device.{worker}", *arguments]
         python, code = environments.python_of(self.environment), Path(str(device.__file__)).parent
-        return [str(python), "-I", "-B", "-c", _START, str(code), worker]
+        return [str(python), "-I", "-B", "-c", _START, str(code), worker, *arguments]
 
 
 OURS = Python()

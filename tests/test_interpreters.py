@@ -110,7 +110,7 @@ def test_a_worker_ends_with_whoever_asked_it(built: Built, other: Python, monkey
 
 
 def test_an_environment_sees_no_module_of_ours_but_device_code(other: Python) -> None:
-    command = other._command("answers")
+    command = other.command("answers")
     script = command[-3].replace("runpy.run_module", "print(sys.path, 'edgebert' in sys.modules) or exit")
     done = subprocess.run([*command[:-3], script, *command[-2:]], capture_output=True, text=True, check=False)
     paths, _, ours = done.stdout.strip().rpartition(" ")

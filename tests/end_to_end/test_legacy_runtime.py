@@ -22,6 +22,7 @@ from edgebert import (
     rescoring,
     scoring,
     target,
+    validation,
 )
 from edgebert import recipe as recipes
 from edgebert.artifact import Artifact
@@ -210,6 +211,13 @@ def test_verify_scores_it_there_on_rows_of_the_users_own(
     monkeypatch.setenv("EDGEBERT_CACHE", str(tmp_path))
     with pytest.raises(SurroundingsError, match=rf"edgebert doctor --install {NAME}$"):
         rescoring.verify(outcome.folder, data)
+
+
+def test_validate_runs_it_there_beside_its_reference(outcome: Outcome) -> None:
+    found, _ = validation.run(validation.Request(outcome.folder, "local", sustained_s=0))
+    assert found.passed
+    assert found.runtime == {"name": "tflite-runtime", "version": "2.14.0"}
+    assert found.speedup is not None
 
 
 def test_its_readme_installs_that_runtime(outcome: Outcome) -> None:
