@@ -28,11 +28,12 @@ class Environment:
     """A tool's Python environment: its list of packages, and packages whose builds differ between indexes.
 
     `unhashed` are installed first, by exact version: their wheels (torch's CPU build) are not the same file
-    everywhere, so no hash could be named.
+    everywhere, so no hash could be named. `newest_python`: the last one that the list's packages were made for.
     """
 
     about: str
     unhashed: tuple[str, ...] = ()
+    newest_python: tuple[int, int] | None = None
 
     def sources(self, name: str) -> Iterable[bytes]:
         """What the place is made from: with another list it is another place."""
@@ -72,6 +73,7 @@ class Userland:
 KNOWN: dict[str, Environment | Userland] = {
     "optimum": Environment("opens bundles in Optimum's ORTModel classes", ("torch==2.13.0",)),
     "onnxruntime-oldest": Environment("ONNX Runtime 1.17, the oldest that the CPU profiles allow"),
+    "tflite-runtime-2.14": Environment("TensorFlow Lite Runtime 2.14, of older images", newest_python=(3, 11)),
     "qemu": Userland("emulated ARM boards for `validate --on qemu`"),
 }
 
@@ -92,6 +94,7 @@ def place_of(name: str) -> Path:
     """The folder of a tool. Raises SurroundingsError with the command that makes it where it is absent."""
     place = _place(name)
     if not (place / "complete").exists():  # absent, or killed while it was made
+        _check_python(name)
         raise SurroundingsError(f"the tool '{name}' is not set up here; make it: edgebert doctor --install {name}")
     return place
 
@@ -104,6 +107,7 @@ def install(name: str) -> Path:
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "complete").exists():
+            _check_python(name)
             shutil.rmtree(place, ignore_errors=True)
             try:
                 with tempfile.NamedTemporaryFile(
@@ -172,6 +176,24 @@ def examine() -> dict[str, Any]:
         "disk_free_mb": free // 10**6,
         "parts": parts,
     }
+
+
+def fingerprint_of(name: str) -> str:
+    """An environment's name and what it holds: another list of packages, or another Python, is another text."""
+    return _place(name).name
+
+
+def _check_python(name: str) -> None:
+    """Raise SurroundingsError where this Python is too new for an environment's packages."""
+    tool = KNOWN[name]
+    newest = tool.newest_python if isinstance(tool, Environment) else None
+    if newest is not None and sys.version_info[:2] > newest:
+        said = ".".join(map(str, newest))
+        raise SurroundingsError(
+            f"the environment '{name}' cannot be made with Python {platform.python_version()}: its packages were "
+            f"never made for a Python above {said}; run EdgeBERT with Python {said}, then: "
+            f"edgebert doctor --install {name}"
+        )
 
 
 def _place(name: str) -> Path:

@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from edgebert.judgement import speed_not_judged
+from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
 from edgebert.manifest import Manifest, ModelFile
 from edgebert.proof import Instructions, Proof
 from edgebert.steps import Outcome, Plan, Step
@@ -213,10 +213,10 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
         lines.append(Text(f"timed on {manifest.latency[0].host}, {manifest.latency[0].measured_at}", style="dim"))
     for file in manifest.models:
         kept = f"; kept float: {', '.join(file.kept_float)}" if file.kept_float else ""
-        lines.append(
-            f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, int8 share of matrix products "
-            f"{file.int8_matmul_share:.3f}{kept}"
-        )
+        products = f"int8 share of matrix products {file.int8_matmul_share:.3f}{kept}"
+        if file.precision in FLOAT_PRODUCTS:
+            products = f"{file.precision}, all matrix products in floating point"
+        lines.append(f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, {products}")
     lines += [_said(one) for one in proofs]
     made = manifest.provenance
     lines.append(
