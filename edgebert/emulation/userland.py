@@ -22,7 +22,11 @@ QEMU = "qemu-aarch64"
 SUITE = "bookworm"  # Raspberry Pi OS of 2023 to 2025 is made from it; Python 3.11
 PYTHON = "3.11"
 PACKAGES = ("python3-minimal", "libpython3.11-stdlib", "libstdc++6", "libgomp1", "zlib1g")
-RUNTIMES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}  # by the manifest's name: the package
+RUNTIMES = {  # by the name in the manifest: the package
+    "onnxruntime": "onnxruntime",
+    "litert": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+}
 # Tags of wheels that Debian 12's C library (2.36) can load.
 PLATFORMS = (*(f"manylinux_2_{n}_aarch64" for n in (34, 31, 28, 27, 26, 24, 17)), "manylinux2014_aarch64")
 TOOLS = {"mmdebstrap": "mmdebstrap", QEMU: "qemu-user", "cc": "gcc libc6-dev"}

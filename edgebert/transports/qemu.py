@@ -52,29 +52,39 @@ def run(address: str, job: Job, options: Options) -> Observation:
     with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
         room = Path(folder)
         jobs.copy_code(room)
-        counts = room / "counts.jsonl"
+        tell = _Together(job)
         reference = str(job.reference.folder) if job.reference else None
         request = job.request(str(job.bundle), reference, rounds=0, sustained_s=0)
-        chosen = counted_rows(job.bundle)
-        tell = _Together(job)
         with ThreadPoolExecutor(1) as beside:
-            counting = beside.submit(
-                jobs.follow,
-                [*userland.command(place, cpu, runtime, room, counts), "-m", "device.job", "count"],
-                {**request, "counted": chosen},
-                job.limit_s,
-                tell.counting,
-            )
+            counting = beside.submit(_counted, job, request, cpu, room, tell.counting)
             command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
             answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
             found = result_of(answered, where, job.limit_s, str)
-            order = result_of(counting.result(), where, job.limit_s, str)["order"]
-        lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
+            instructions = counting.result()
     own = cpu == job.manifest.target.cpu
     evidence: dict[Aspect, Evidence] = dict.fromkeys(ASPECTS, "emulator") if own else {}
     found["host"]["cpu"] = f"{cpu} under {userland.QEMU}"
-    instructions = summary(order, lines, _tokens(job.bundle, chosen))
-    return Observation(f"{NAME}:{cpu}", found, evidence, instructions)
+    absent = (
+        {} if own else {"level": f"{cpu} is not the CPU of {job.manifest.target.name}, {job.manifest.target.cpu}"}
+    )
+    if instructions is None:
+        absent["instruction_ratio"] = f"this {userland.QEMU} loads no plugins; that of Debian 12 does"
+    return Observation(f"{NAME}:{cpu}", found, evidence, instructions, absent)
+
+
+def _counted(job: Job, request: dict[str, Any], cpu: str, room: Path, tell: jobs.Tell) -> Instructions | None:
+    """What the plugin counts on some golden rows; None where QEMU loads no plugins."""
+    place = environments.place_of(NAME)
+    if not userland.counter(place).exists():
+        return None
+    chosen, counts = counted_rows(job.bundle), room / "counts.jsonl"
+    command = userland.command(place, cpu, job.manifest.target.runtime, room, counts)
+    finished = jobs.follow(
+        [*command, "-m", "device.job", "count"], {**request, "counted": chosen}, job.limit_s, tell
+    )
+    order = result_of(finished, f"the emulated {cpu}", job.limit_s, str)["order"]
+    lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
+    return summary(order, lines, _tokens(job.bundle, chosen))
 
 
 def counted_rows(bundle: Path) -> list[int]:
