@@ -9,6 +9,7 @@ from typing import Any
 
 from edgebert.artifact import Signature, Tensor
 from edgebert.formats import ExportShape, Graph
+from edgebert.onnx_shapes import fold_shapes
 
 NAME = "onnx"
 NEEDS = ("torch", "onnx", "onnxruntime")
@@ -58,6 +59,7 @@ def export(
     graph = onnx.load(str(out))
     graph.ir_version = shape.ir_version  # the library writes its newest, which older runtimes refuse
     del graph.graph.value_info[:]
+    fold_shapes(graph)
     graph.producer_name, graph.producer_version = "edgebert", ""
     onnx.checker.check_model(graph)
     onnx.save(graph, str(out))
