@@ -1,4 +1,4 @@
-"""What quantizers need to know of an ONNX graph, and the one rewrite they need of it."""
+"""What quantizers need to know of an ONNX graph, and the small rewrites they need of it."""
 
 from __future__ import annotations
 
@@ -85,6 +85,25 @@ def gemm_to_matmul(model: Any) -> None:
             helper.make_node("Add", [product, node.input[2]], list(node.output), name=f"{node.name}.bias")
         )
     replace_nodes(model, nodes)
+
+
+def drop_identities(model: Any) -> bool:
+    """Let who reads an Identity read its input; whether there was one. One that makes an output stays.
+
+    The tracer writes them where parameters are equal or shared, and quantizers look for weights no further.
+    """
+    outputs = {output.name for output in model.graph.output}
+    source: dict[str, str] = {}
+    nodes = []
+    for node in model.graph.node:  # in order: what an Identity reads is already resolved
+        node.input[:] = [source.get(name, name) for name in node.input]
+        if node.op_type == "Identity" and node.output[0] not in outputs:
+            source[node.output[0]] = node.input[0]
+        else:
+            nodes.append(node)
+    if source:
+        replace_nodes(model, nodes)
+    return bool(source)
 
 
 def replace_nodes(model: Any, nodes: Sequence[Any]) -> None:
