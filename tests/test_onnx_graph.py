@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgebert.onnx_graph import drop_identities, products
+from edgebert.onnx_graph import drop_identities, drop_zero_points, products
 
 WEIGHT = np.random.default_rng(0).random((8, 8), np.float32)
 
@@ -62,3 +63,23 @@ def test_an_identity_that_makes_an_output_stays() -> None:
     assert not drop_identities(made)
     for found, expected in zip(run(made), before, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("zero", [0, 3])
+def test_zero_points_of_weights_are_left_out_where_they_are_zero(zero: int) -> None:
+    made = model(
+        [
+            helper.make_node("DynamicQuantizeLinear", ["x"], ["x.u8", "scale", "x.zero"]),
+            helper.make_node("MatMulInteger", ["x.u8", "w.s8", "x.zero", "w.zero"], ["product"]),
+            helper.make_node("Cast", ["product"], ["y"], to=TensorProto.FLOAT),
+        ]
+    )
+    zeros = np.zeros(8, np.int8)
+    zeros[-1] = zero
+    made.graph.initializer.append(numpy_helper.from_array(zeros, "w.zero"))
+    made.graph.initializer.append(numpy_helper.from_array((WEIGHT * 100).astype(np.int8), "w.s8"))
+    before = run(made)
+    assert drop_zero_points(made) == (zero == 0)
+    assert len(made.graph.node[1].input) == (4 if zero else 3)
+    assert ("w.zero" in {tensor.name for tensor in made.graph.initializer}) == bool(zero)
+    np.testing.assert_array_equal(run(made), before)

@@ -6,7 +6,14 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert.onnx_graph import embedding_tables, gemm_to_matmul, products, quantize_tables, select
+from edgebert.onnx_graph import (
+    drop_zero_points,
+    embedding_tables,
+    gemm_to_matmul,
+    products,
+    quantize_tables,
+    select,
+)
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -43,6 +50,7 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
     finally:
         logging.disable(logging.NOTSET)
     written = onnx.load(str(out))
+    drop_zero_points(written)
     written.ir_version = model.ir_version
     onnx.save(written, str(out))
 
