@@ -126,6 +126,20 @@ def drop_identities(model: Any) -> bool:
     return bool(source)
 
 
+def drop_unread(model: Any) -> bool:
+    """Drop nodes and constants that no output of the graph depends on; whether there were such nodes."""
+    read = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if not read.isdisjoint(node.output):
+            kept.append(node)
+            read.update(node.input)
+    if len(kept) == len(model.graph.node):
+        return False
+    replace_nodes(model, kept[::-1])
+    return True
+
+
 def replace_nodes(model: Any, nodes: Sequence[Any]) -> None:
     """Give the graph new nodes, and drop constants that none of them reads."""
     del model.graph.node[:]

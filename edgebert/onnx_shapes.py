@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edgebert.onnx_graph import replace_nodes
+from edgebert.onnx_graph import drop_unread
 
 Dims = list[int | str | None]  # of one tensor: a size, the name of a size, or unknown
 
@@ -30,7 +30,7 @@ def fold_shapes(model: Any) -> bool:
     changed = _read_single_dimensions(model)
     while _fold_targets(model):  # again: a folded target tells the next inference more
         changed = True
-    return _drop_unread(model) or changed
+    return drop_unread(model) or changed
 
 
 def _read_single_dimensions(model: Any) -> bool:
@@ -186,17 +186,3 @@ def _constants(model: Any) -> dict[str, Any]:
         for name, tensor in tensors.items()
         if tensor.data_type == TensorProto.INT64 and len(tensor.dims) <= 1
     }
-
-
-def _drop_unread(model: Any) -> bool:
-    """Drop nodes and constants that no output of the graph depends on; whether there were any."""
-    read = {output.name for output in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if not read.isdisjoint(node.output):
-            kept.append(node)
-            read.update(node.input)
-    if len(kept) == len(model.graph.node):
-        return False
-    replace_nodes(model, kept[::-1])
-    return True

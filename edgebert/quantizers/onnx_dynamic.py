@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgebert.onnx_gelu import tanh_gelu
 from edgebert.onnx_graph import (
     drop_zero_points,
     embedding_tables,
@@ -33,6 +34,7 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
 
     model = onnx.load(str(source))
     gemm_to_matmul(model)
+    tanh_gelu(model)
     with_constant, without = products(model)
     kept_float = select([*with_constant, *embedding_tables(model)], settings.keep_float)
     quantize_tables(model, kept_float)

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "exportable"},
     {"members", "store", "tables", "tokenization", "onnx_graph", "environments"},
-    {"artifact", "verdict", "data", "sources", "static_ranges", "onnx_shapes"},
+    {"artifact", "verdict", "data", "sources", "static_ranges", "onnx_shapes", "onnx_gelu"},
     {"target", "manifest", "intervals", "timing", "drafting", "equalization"},
     {"calibration", "measured", "opening"},
     {"recipe", "judgement"},
