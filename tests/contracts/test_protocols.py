@@ -22,17 +22,20 @@ from edgebert.quantizers import (
     onnx_tensorrt,
 )
 from edgebert.tasks import Task, text_classification
+from edgebert.transports import Transport, local, qemu
 from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [bert]
 TASKS: list[Task] = [text_classification]
 QUANTIZERS: list[Quantizer] = [litert_dynamic, onnx_dynamic, onnx_fp16, onnx_qnn, onnx_tensorrt]
 FORMATS: list[Format] = [onnx, tflite]
+TRANSPORTS: list[Transport] = [local, qemu]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,
     "tasks": TASKS,
     "quantizers": QUANTIZERS,
     "formats": FORMATS,
+    "transports": TRANSPORTS,
 }
 
 
