@@ -57,7 +57,7 @@ def run(address: str, job: Job, options: Options) -> Observation:
         reference = str(job.reference.folder) if job.reference else None
         request = job.request(str(job.bundle), reference, rounds=0, sustained_s=0)
         chosen = counted_rows(job.bundle)
-        tell = _Together(job)
+        tell, stop = _Together(job), threading.Event()
         with ThreadPoolExecutor(1) as beside:
             counting = beside.submit(
                 jobs.follow,
@@ -65,15 +65,19 @@ def run(address: str, job: Job, options: Options) -> Observation:
                 {**request, "counted": chosen},
                 job.limit_s,
                 tell.counting,
+                stop=stop,
             )
-            command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
-            answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
-            found = result_of(answered, where, job.limit_s, str)
-            order = result_of(counting.result(), where, job.limit_s, str)["order"]
+            try:
+                command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
+                answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
+                found = result_of(answered, where, job.limit_s, str)
+                order = result_of(counting.result(), where, job.limit_s, str)["order"]
+            finally:
+                stop.set()  # an interrupt or a failure does not wait for the counting
         lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
     own = cpu == job.manifest.target.cpu
     evidence: dict[Aspect, Evidence] = dict.fromkeys(ASPECTS, "emulator") if own else {}
-    found["host"]["cpu"] = f"{cpu} under {userland.QEMU}"
+    found["host"].update(board=None, cpu=f"{cpu} under {userland.QEMU}")  # no board ran it
     instructions = summary(order, lines, _tokens(job.bundle, chosen))
     return Observation(f"{NAME}:{cpu}", found, evidence, instructions)
 
