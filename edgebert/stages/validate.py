@@ -169,7 +169,12 @@ def _compare(on_host: Outputs, on_device: Outputs, tolerance: float, against: An
             compared += 1
             same += all(int(host[name].argmax()) == int(device[name].argmax()) for name in host)
     return Comparison(
-        rows=rows, compared=compared, same=same, largest=largest, tolerance=tolerance, against=against
+        rows=rows,
+        compared=compared,
+        same=same,
+        largest=largest if np.isfinite(largest) else None,
+        tolerance=tolerance,
+        against=against,
     )
 
 
@@ -195,11 +200,11 @@ def _checks(work: Work, seen: Observation, comparison: Comparison | None) -> lis
     accuracy: Evidence = seen.evidence.get("accuracy", "host")
     found: list[Check | None] = []
     if comparison is not None:
-        found.append(
-            judge(
-                "golden_max_abs_diff", model, comparison.largest, comparison.tolerance, "max", accuracy, "logits"
-            )
-        )
+        gap, most = comparison.largest, comparison.tolerance
+        close = judge("golden_max_abs_diff", model, gap, most, "max", accuracy, "logits")
+        if close is not None and gap is None:
+            close.reason = "the device gave outputs that are not finite"
+        found.append(close)
         share = comparison.same / comparison.compared if comparison.compared else 1.0
         found.append(judge("agreement", model, share, 1.0, "min", accuracy))
     if seen.instructions is not None:
