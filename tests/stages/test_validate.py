@@ -139,6 +139,17 @@ def test_each_files_own_tolerance_counts(built: Built) -> None:
     assert found.comparison.tolerance == own
 
 
+def test_a_golden_row_that_was_not_recorded_so_fails_though_device_and_host_agree(copy: Path) -> None:
+    own = {"model": "int8", "measured": 7.0, "limit": 0.1, "bound": "max", "unit": "", "reason": None}
+    passing = {**own, "name": "agreement", "status": "pass", "bound": "min"}
+    failing = {**own, "name": "golden_max_abs_diff", "status": "fail"}
+    found = run(copy, device(found={"checks": [failing, passing]}))
+    assert statuses(found) == {"golden_max_abs_diff": "fail", "agreement": "pass"}
+    assert (found.checks[0].measured, found.checks[0].evidence) == (7.0, "device")
+    assert "recorded in golden.jsonl" in (found.checks[0].reason or "")
+    assert not found.passed
+
+
 def swap_best(logits: Logits) -> Logits:
     """The best two exchanged: the answer changes by the least that changes it."""
     first, second = sorted(range(len(logits)), key=lambda i: -logits[i])[:2]
