@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +53,7 @@ def build(
 
     loaded = recipes.load(recipe, overrides, allow_code)
     plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
-    with terminal.Bars(_progress_console()) as bars:
+    with _progress_console() as console, terminal.Bars(console) as bars:
         outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict)
     verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
     passed = all(verdict.passed for verdict in verdicts.values())
@@ -156,7 +158,7 @@ def verify(
     from edgebert import rescoring
     from edgebert.report import terminal
 
-    with terminal.counting(_progress_console(), "scoring") as tell:
+    with _progress_console() as console, terminal.counting(console, "scoring") as tell:
         found = rescoring.verify(bundle, data, reference, model, tell)
     if as_json:
         _print_json(found)
@@ -217,7 +219,7 @@ def validate(
         limit_s=limit,
         options=options,
     )
-    with terminal.counting(_progress_console(), f"validating on {on}") as tell:
+    with _progress_console() as console, terminal.counting(console, f"validating on {on}") as tell:
         found, path = validation.run(request, tell)
     if as_json:
         _print_json({"proof": str(path), **found.model_dump(by_alias=True)})
@@ -369,12 +371,13 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120)
 
 
-def _progress_console() -> Console:
+@contextlib.contextmanager
+def _progress_console() -> Iterator[Console]:
     """Standard error as it is now: steps send what libraries print there to their logs."""
     from rich.console import Console
 
-    stream = os.fdopen(os.dup(2), "w", encoding="utf-8")
-    return Console(file=stream, force_terminal=None)
+    with os.fdopen(os.dup(2), "w", encoding="utf-8") as stream:
+        yield Console(file=stream, force_terminal=None)
 
 
 def _print_json(value: Any) -> None:

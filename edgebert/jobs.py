@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -39,13 +40,14 @@ def follow(
     limit_s: float,
     tell: Tell,
     environment: Mapping[str, str] | None = None,
+    stop: threading.Event | None = None,
 ) -> Finished:
-    """Run a worker to its end. `tell` hears (done, total) as it goes on.
+    """Run a worker to its end. `tell` hears (done, total) as it goes on; setting `stop` ends it from elsewhere.
 
     The worker reads the request from standard input and ends when that is closed, so it does not outlive this
     process, however this process ends.
     """
-    over = threading.Event()
+    over, stopped = threading.Event(), stop or threading.Event()
     result = None
     with tempfile.TemporaryFile() as complaints:
         with ended(
@@ -55,8 +57,7 @@ def follow(
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            watch = threading.Timer(limit_s, _stop, (process, over))
-            watch.daemon = True
+            watch = threading.Thread(target=_watch, args=(process, limit_s, stopped, over), daemon=True)
             watch.start()
             try:
                 with contextlib.suppress(BrokenPipeError):  # it ended before it read: its status tells why
@@ -66,15 +67,19 @@ def follow(
                     result = _heard(line, tell) or result
                 status = process.wait()
             finally:
-                watch.cancel()
-        complaints.seek(0)
-        said = complaints.read()[-4000:].decode("utf-8", "replace").strip()
+                stopped.set()
+        complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - 4000))
+        said = complaints.read().decode("utf-8", "replace").strip()
     return Finished(TIME_LIMIT if over.is_set() else status, result, said)
 
 
-def _stop(process: subprocess.Popen[bytes], over: threading.Event) -> None:
-    over.set()
-    process.kill()
+def _watch(
+    process: subprocess.Popen[bytes], limit_s: float, stopped: threading.Event, over: threading.Event
+) -> None:
+    """Kill the worker after the limit, which `over` then tells, or as soon as `stopped` is set."""
+    if not stopped.wait(limit_s):
+        over.set()
+    process.kill()  # of no effect on one that ended by itself
 
 
 def copy_code(folder: Path) -> None:
@@ -92,10 +97,10 @@ def _heard(line: bytes, tell: Tell) -> dict[str, Any] | None:
         return None
     if not isinstance(said, dict):
         return None
-    if "done" in said:
+    if said.keys() == {"done", "total"}:
         tell(said["done"], said["total"])
-    found: dict[str, Any] | None = said.get("result")
-    return found
+    found = said.get("result")
+    return found if isinstance(found, dict) else None
 
 
 @contextlib.contextmanager

@@ -36,13 +36,13 @@ class Comparison(BaseModel):
     """Row by row, the device's outputs against the host's of the same file.
 
     `compared`: rows whose host margin (best logit minus second) exceeds the tolerance; `same`: how many of those
-    have the same answer. `largest` is the largest difference of any output of any row.
+    have the same answer. `largest` is the largest difference of any output of any row; None: one is not finite.
     """
 
     rows: int
     compared: int
     same: int
-    largest: float
+    largest: float | None
     tolerance: float
     against: Literal["a host run of the same file", "the outputs recorded in golden.jsonl"]
 
@@ -114,40 +114,60 @@ def write(proof: Proof, bundle: Path) -> Path:
 def read(bundle: Path, target: str, digest: str) -> list[Proof]:
     """The proofs of the very bundle with this digest, oldest first; files that are no proofs are passed over."""
     found = []
-    for path in sorted(folder_of(bundle, target).glob("*.json")):
+    for path in folder_of(bundle, target).glob("*.json"):
         try:
             proof = Proof.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if proof.digest == digest:
-            found.append(proof)
-    return found
+            found.append((proof.measured_at, _number(path), path.name, proof))
+    return [proof for *_, proof in sorted(found, key=lambda one: one[:3])]
+
+
+def _number(path: Path) -> int:
+    """The number in the name of one of several proofs of the same second, as `write` gives it."""
+    last = path.stem.rpartition("-")[2]
+    return int(last) if last.isdecimal() else 0
 
 
 def merge(manifest: Manifest, proofs: Sequence[Proof]) -> Manifest:
     """The manifest with what its proofs add: a higher level, judged checks, latency and speed-up of the device.
 
-    Of several valid proofs by the same kind of evidence for one model the newest counts; a check that failed on a
-    device stays a failure until a newer run passes.
+    Of valid proofs by the same kind of evidence the newest counts, check by check and aspect by aspect: a check
+    that failed on a device stays a failure until a newer run there judges it again.
     """
-    latest: dict[tuple[str, str], Proof] = {}
-    for proof in proofs:
-        if proof.valid and proof.evidence:
-            latest[proof.model, max(proof.evidence.values(), key=EVIDENCE.index)] = proof
-    merged = manifest
-    levels = dict.fromkeys(ASPECTS, manifest.level)
-    for proof in latest.values():
-        if proof.passed and proof.model == manifest.default_model:
-            for aspect, evidence in proof.evidence.items():
-                levels[aspect] = max(levels.get(aspect, evidence), evidence, key=EVIDENCE.index)
-        judged = [check for check in proof.checks if check.status != "not_judged"]
-        settled = {(check.name, check.model) for check in judged}
-        open_checks = [c for c in merged.checks if c.status != "not_judged" or (c.name, c.model) not in settled]
-        merged = merged.model_copy(
-            update={
-                "checks": [*open_checks, *judged],
-                "latency": [*merged.latency, *proof.latency],
-                "speedup": [*merged.speedup, *([proof.speedup] if proof.speedup else [])],
-            }
-        )
-    return merged.model_copy(update={"level": weakest(levels.values())})
+    counted = [proof for proof in proofs if proof.valid and proof.evidence]
+    judged = {
+        (check.name, check.model, check.evidence): check
+        for proof in counted
+        for check in proof.checks
+        if check.status != "not_judged"
+    }
+    settled = {(name, model) for name, model, _ in judged}
+    latency = {(proof.model, proof.latency[0].evidence): proof.latency for proof in counted if proof.latency}
+    speedup = {(one.model, one.evidence): one for proof in counted if (one := proof.speedup) is not None}
+    return manifest.model_copy(
+        update={
+            "level": _level(manifest, counted),
+            "checks": [
+                *(c for c in manifest.checks if c.status != "not_judged" or (c.name, c.model) not in settled),
+                *judged.values(),
+            ],
+            "latency": [*manifest.latency, *(one for several in latency.values() for one in several)],
+            "speedup": [*manifest.speedup, *speedup.values()],
+        }
+    )
+
+
+def _level(manifest: Manifest, proofs: Sequence[Proof]) -> Evidence:
+    """The weakest of the aspects, each raised by the strongest evidence whose newest run of the default passed."""
+    passed = {
+        (aspect, evidence): proof.passed
+        for proof in proofs
+        if proof.model == manifest.default_model
+        for aspect, evidence in proof.evidence.items()
+    }
+    return weakest(
+        max([manifest.level, *(e for (a, e), good in passed.items() if good and a == aspect)], key=EVIDENCE.index)
+        for aspect in ASPECTS
+    )

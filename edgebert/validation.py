@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from edgebert import data, members, opening, proof
 from edgebert.device import bundle as bundles
-from edgebert.errors import InputError, nearest
+from edgebert.errors import InputError, is_disk_full, nearest
 from edgebert.jobs import Tell
 from edgebert.manifest import Manifest
 from edgebert.proof import Proof
@@ -59,6 +60,7 @@ def run(request: Request, tell: Tell = lambda *_: None) -> tuple[Proof, Path]:
         if strange := task.unknown(split.rows, manifest.labels):
             raise InputError(f"{request.data}: labels this bundle does not know: {', '.join(strange[:5])}")
         rows, sha256 = split.rows[: request.rows or None], split.sha256
+    _check_writable(proof.folder_of(request.folder, manifest.target.name))
     sustained = SUSTAINED_S if transport.SUSTAINED else 0.0
     work = validate.Work(
         shipped=Shipped(request.folder.resolve(), manifest, entry),
@@ -95,6 +97,21 @@ def _check_options(options: Options, transport: ModuleType) -> None:
     used = [f"--{name.replace('_', '-')}" for name in transport.USES]
     if unused := [name for name in options.given() if name not in used]:
         raise InputError(f"{unused[0]}: of no use with --on {transport.NAME}")
+
+
+def _check_writable(folder: Path) -> None:
+    """Told before the run rather than after it; nothing is left behind."""
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise InputError(
+            f"the proof, which is kept in {folder}, cannot be written: {error.strerror}; copy the bundle to a "
+            "folder of yours"
+        ) from None
 
 
 def _check_digest(request: Request) -> None:

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from edgebert import environments
+from edgebert.emulation import userland
+from edgebert.environments import Environment
 from edgebert.errors import InputError, SurroundingsError
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 OLDEST = "onnxruntime-oldest"
+PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")  # of boards: Debian 11 to 13, Ubuntu 22.04 and 24.04
 
 
 @pytest.fixture(autouse=True)
@@ -102,9 +105,26 @@ def test_an_environment_whose_making_was_killed_is_not_used(cache: Path) -> None
         environments.python_of(OLDEST)
 
 
-@pytest.mark.parametrize("name", sorted(environments.KNOWN))
+LISTS = sorted(path.name for path in environments.LISTS.glob("*.txt"))
+
+
+@pytest.mark.parametrize("name", LISTS)
 def test_every_package_of_a_list_is_pinned_and_hashed(name: str) -> None:
-    text = (environments.LISTS / f"{name}.txt").read_text(encoding="utf-8").replace("\\\n", " ")
+    text = (environments.LISTS / name).read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     assert lines
     assert all("==" in line and "--hash=sha256:" in line for line in lines)
+
+
+def test_every_tool_has_its_lists_and_every_list_is_of_use() -> None:
+    tools = {f"{name}.txt" for name, one in environments.KNOWN.items() if isinstance(one, Environment)}
+    boards = {userland.wheels(runtime, python) for runtime in userland.RUNTIMES for python in PYTHONS}
+    assert tools | boards == set(LISTS)
+
+
+@pytest.mark.parametrize("runtime", userland.RUNTIMES)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_list_for_boards_names_the_runtime_and_its_numpy(runtime: str, python: str) -> None:
+    text = (environments.LISTS / userland.wheels(runtime, python)).read_text(encoding="utf-8")
+    package = {"litert": "ai-edge-litert"}.get(runtime, runtime)
+    assert {f"{package}==", "numpy=="} <= {f"{line.partition('==')[0]}==" for line in text.splitlines()}

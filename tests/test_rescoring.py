@@ -14,7 +14,7 @@ from edgebert.errors import InputError
 from tests import toy
 from tests.conftest import Built
 
-PI, PHONE = "raspberry-pi-5", "android-cpu"
+PI, PHONE, JETSON = "raspberry-pi-5", "android-cpu", "jetson-orin-nano"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -39,7 +39,7 @@ def manifest_scores(built: Built, target: str, model: str | None = None) -> list
     return [score.model_dump() for score in opening.read_manifest(built.bundle(target)).file(model).scores]
 
 
-@pytest.mark.parametrize(("target", "model"), [(PI, ""), (PHONE, ""), ("jetson-orin-nano", "int8")])
+@pytest.mark.parametrize(("target", "model"), [(PI, ""), (PHONE, ""), (JETSON, "int8")])
 def test_the_tests_own_rows_give_the_manifests_scores(built: Built, data: Path, target: str, model: str) -> None:
     found = rescoring.verify(built.bundle(target), data, model=model)
     expected = [{**score, "split": "data"} for score in manifest_scores(built, target, model or None)]

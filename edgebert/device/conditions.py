@@ -8,11 +8,15 @@ import threading
 from typing import Any, Dict, List, Optional
 
 FULL_SPEED = 0.95  # of the highest clock; below it a run says nothing of the board
+SECONDS = 1.0  # between two looks during a run
 STRAY = 0.05  # share of the samples that may be slow: one reading can fall into a change of clocks
 # Bits of `vcgencmd get_throttled` (raspberrypi.com/documentation, vcgencmd): now; 16 higher: since boot
 THROTTLED = {0: "under-voltage", 1: "the ARM clock is capped", 2: "throttled", 3: "soft temperature limit"}
 _CPU = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/"
 _FIRMWARE = "/sys/devices/platform/soc/soc:firmware/get_throttled"
+_THERMAL = "/sys/class/thermal/thermal_zone*/"
+_MEMORY = "/proc/meminfo"
+_L4T = "/etc/nv_tegra_release"
 
 
 def snapshot(thorough: bool = True) -> Dict[str, Any]:
@@ -34,7 +38,7 @@ def snapshot(thorough: bool = True) -> Dict[str, Any]:
                 "load_1m": os.getloadavg()[0],
                 "memory_available_mb": memory_available_mb(),
                 "power_mode": _asked("nvpmodel", "-q"),
-                "l4t": _text("/etc/nv_tegra_release"),
+                "l4t": _text(_L4T),
             }
         )
         if found["throttled"] is None:
@@ -43,7 +47,7 @@ def snapshot(thorough: bool = True) -> Dict[str, Any]:
 
 
 class Watch:
-    """Conditions while a block runs: `before`, `during` (one snapshot a second) and `after`."""
+    """Conditions while a block runs: `before`, `during` (a snapshot every `SECONDS`) and `after`."""
 
     def __init__(self) -> None:
         self.before = {}  # type: Dict[str, Any]
@@ -63,7 +67,7 @@ class Watch:
         self.after = snapshot()
 
     def _look(self) -> None:
-        while not self._over.wait(1.0):
+        while not self._over.wait(SECONDS):
             self.during.append(snapshot(thorough=False))
 
     def record(self) -> Dict[str, Any]:
@@ -98,7 +102,7 @@ def faults(record: Dict[str, Any]) -> List[str]:
 
 def memory_available_mb() -> Optional[float]:
     """Memory that a new process can have, in 10^6 bytes."""
-    for line in (_text("/proc/meminfo") or "").splitlines():
+    for line in (_text(_MEMORY) or "").splitlines():
         if line.startswith("MemAvailable:"):
             return round(int(line.split()[1]) * 1024 / 1e6, 1)
     return None
@@ -106,7 +110,7 @@ def memory_available_mb() -> Optional[float]:
 
 def _temperatures() -> Dict[str, float]:
     found = {}
-    for zone in sorted(glob.glob("/sys/class/thermal/thermal_zone*/")):
+    for zone in sorted(glob.glob(_THERMAL)):
         value = _text(zone + "temp")
         if value is not None and value.lstrip("-").isdigit():
             found[_text(zone + "type") or os.path.basename(zone[:-1])] = int(value) / 1e3

@@ -158,7 +158,10 @@ def _tell(done: int, total: int) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one request; the exit statuses are those of the self-test, a failed check apart: the result tells it."""
-    request = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        return ABANDONED
+    request = json.loads(line)
     threading.Thread(target=_watch_input, daemon=True).start()
     work = {"run": run, "count": count}[arguments[0]]
     try:

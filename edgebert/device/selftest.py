@@ -88,6 +88,7 @@ def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Di
     board = manifest["target"].get("board")
     host = measure.host()
     on_board = bool(board and host["board"] and board in host["board"])
+    stands_in = manifest["target"].get("accelerator", "none") != "none"  # these runtimes compute on the CPU
     slowed = conditions.faults(record) if on_board else []
     return {
         "schema": bundle.SCHEMA,
@@ -104,7 +105,7 @@ def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Di
         "rows": len(golden),
         "score": round(right / len(known), 6) if known else None,
         "agreement": _agreement(golden, answers, entry),
-        "evidence": "device" if on_board else "host",
+        "evidence": "device" if on_board and not stands_in else "host",
         "measured_at": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

@@ -51,37 +51,52 @@ static bool is(uint32_t word, uint32_t mask, uint32_t value) { return (word & ma
 /* Bit 22 tells loads from stores in most encodings; the exceptions come first (Arm ARM, C4.1.94, Loads and Stores). */
 static enum class load_or_store(uint32_t w) {
     if (is(w, 0x3B000000, 0x18000000)) return LOAD; /* literal */
-    if (is(w, 0x3A000000, 0x38000000)) {            /* single register: opc in bits 23:22 */
+    if (is(w, 0x3A000000, 0x38000000) || is(w, 0x3F200C00, 0x19000000)) { /* single register; LDAPUR, STLUR */
         unsigned opc = w >> 22 & 3;
         bool vector = w >> 26 & 1;
-        return (vector ? opc & 1 : opc != 0) ? LOAD : STORE;
+        return (vector ? opc & 1 : opc != 0) ? LOAD : STORE; /* prefetches are loads here */
     }
     return w >> 22 & 1 ? LOAD : STORE; /* pairs, structures, exclusives, ordered, compare and swap */
 }
 
-/* Advanced SIMD and scalar floating point (Arm ARM, C4.1.96): products apart from everything else. */
+/* Products by element, vector or scalar: opcode in bits 15:12. */
+static enum class by_element(uint32_t w) {
+    bool u = w >> 29 & 1;
+    switch (w >> 12 & 15) {
+    case 0: case 4: return u ? INT_MAC : FLOAT_MAC;             /* MLA, MLS; FMLAL, FMLSL */
+    case 1: case 5: return u ? SIMD : FLOAT_MAC;                /* FMLA, FMLS */
+    case 2: case 6: case 10: return INT_MAC;                    /* [SU]MLAL, [SU]MLSL, [SU]MULL */
+    case 3: case 7: case 11: return u ? SIMD : INT_MAC;         /* SQDMLAL, SQDMLSL, SQDMULL */
+    case 8: return u ? FLOAT_MAC : INT_MAC;                     /* FMLAL2; MUL */
+    case 12: return u ? FLOAT_MAC : SIMD;                       /* FMLSL2; SQDMULH */
+    case 14: return DOT;                                        /* SDOT, UDOT */
+    case 15: return u ? SIMD : w >> 22 & 1 ? FLOAT_MAC : DOT;   /* BFDOT, BFMLAL; USDOT, SUDOT */
+    default: return SIMD;                                       /* FMUL, SQRDMULH and kin */
+    }
+}
+
+/* Advanced SIMD and scalar floating point (Arm ARM, C4.1.96): what a matrix product is made of apart from the rest.
+ * A float product that adds nothing (FMUL) is SIMD; an integer one begins a sum of products. */
 static enum class vector(uint32_t w) {
-    if (is(w, 0x9F20FC00, 0x0E009400) || is(w, 0xBF20FC00, 0x0E009C00)) return DOT; /* SDOT, UDOT; USDOT */
-    if (is(w, 0x9F00F400, 0x0F00E000) || is(w, 0xBF00F400, 0x0F00F000)) return DOT; /* the same by element */
-    if (is(w, 0xBF20F400, 0x2E00A400) || is(w, 0x9F20F400, 0x0E00A400)) return DOT; /* [SU]MMLA, USMMLA */
-    if (is(w, 0x5F000000, 0x1F000000)) return FLOAT_MAC;                            /* FMADD and its kin, scalar */
-    if (is(w, 0x9F200400, 0x0E200400)) { /* three registers of the same kind */
+    bool u = w >> 29 & 1;
+    if (is(w, 0x5F000000, 0x1F000000)) return FLOAT_MAC; /* FMADD and its kin, scalar */
+    if (is(w, 0x9F000400, 0x0F000000) || is(w, 0xDF000400, 0x5F000000)) return by_element(w);
+    if (is(w, 0x9F208400, 0x0E008400)) { /* three registers, extension */
+        unsigned opcode = w >> 11 & 15;
+        if (opcode == 2 || opcode == 4) return DOT;                   /* SDOT, UDOT; SMMLA, UMMLA */
+        if (!u && (opcode == 3 || opcode == 5)) return DOT;           /* USDOT; USMMLA */
+        if (u && (opcode == 13 || opcode == 15)) return FLOAT_MAC;    /* BFMMLA; BFDOT, BFMLAL */
+    }
+    if (is(w, 0xBF60FC00, 0x0E400C00)) return FLOAT_MAC; /* FMLA, FMLS of half precision */
+    if (is(w, 0x9F200400, 0x0E200400)) {                 /* three registers of the same kind */
         unsigned opcode = w >> 11 & 31;
-        if (opcode == 0x12 || opcode == 0x13) return INT_MAC; /* MLA, MLS, MUL */
-        if (!(w >> 29 & 1) && opcode == 0x19) return FLOAT_MAC; /* FMLA, FMLS */
+        if (opcode == 0x12 || (!u && opcode == 0x13)) return INT_MAC;   /* MLA, MLS; MUL */
+        if (opcode == 0x19 || (!u && opcode == 0x1D)) return FLOAT_MAC; /* FMLA, FMLS, FMLAL2, FMLSL2; FMLAL, FMLSL */
     }
     if (is(w, 0x9F200C00, 0x0E200000)) { /* three registers of different widths */
         unsigned opcode = w >> 12 & 15;
-        if (opcode == 8 || opcode == 10 || opcode == 12) return INT_MAC; /* [SU]MLAL, [SU]MLSL, [SU]MULL */
-        if (!(w >> 29 & 1) && (opcode == 9 || opcode == 11 || opcode == 13)) return INT_MAC; /* SQDMLAL and kin */
-    }
-    if (is(w, 0x9F000400, 0x0F000000)) { /* by element */
-        unsigned opcode = w >> 12 & 15;
-        bool unsigned_form = w >> 29 & 1;
-        if (!unsigned_form && (opcode == 1 || opcode == 5)) return FLOAT_MAC; /* FMLA, FMLS */
-        if (unsigned_form && (opcode == 0 || opcode == 4)) return INT_MAC;    /* MLA, MLS */
-        if (!unsigned_form && opcode == 8) return INT_MAC;                    /* MUL */
-        if (opcode == 2 || opcode == 6 || opcode == 10) return INT_MAC;       /* [SU]MLAL, [SU]MLSL, [SU]MULL */
+        if (opcode == 8 || opcode == 10 || opcode == 12) return INT_MAC;         /* [SU]MLAL, [SU]MLSL, [SU]MULL */
+        if (!u && (opcode == 9 || opcode == 11 || opcode == 13)) return INT_MAC; /* SQDMLAL and kin */
     }
     return SIMD;
 }

@@ -234,10 +234,11 @@ def proven(found: Proof, path: Path) -> RenderableType:
             f"score {_with_interval(found.score)} on {found.score.rows} rows; here {found.host_score.value:.3f}"
         )
     if (compared := found.comparison) is not None:
+        largest = "not finite" if compared.largest is None else f"{compared.largest:.3g}"
         lines.append(
             f"{compared.same} of {compared.compared} rows answered as by {compared.against} (of {compared.rows}, "
             f"those whose margin exceeds the tolerance {compared.tolerance:.3g}); largest difference "
-            f"{compared.largest:.3g}"
+            f"{largest}"
         )
     if (counted := found.instructions) is not None:
         lines.append(_counts(counted))

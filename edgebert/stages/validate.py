@@ -169,7 +169,12 @@ def _compare(on_host: Outputs, on_device: Outputs, tolerance: float, against: An
             compared += 1
             same += all(int(host[name].argmax()) == int(device[name].argmax()) for name in host)
     return Comparison(
-        rows=rows, compared=compared, same=same, largest=largest, tolerance=tolerance, against=against
+        rows=rows,
+        compared=compared,
+        same=same,
+        largest=largest if np.isfinite(largest) else None,
+        tolerance=tolerance,
+        against=against,
     )
 
 
@@ -195,11 +200,11 @@ def _checks(work: Work, seen: Observation, comparison: Comparison | None) -> lis
     accuracy: Evidence = seen.evidence.get("accuracy", "host")
     found: list[Check | None] = []
     if comparison is not None:
-        found.append(
-            judge(
-                "golden_max_abs_diff", model, comparison.largest, comparison.tolerance, "max", accuracy, "logits"
-            )
-        )
+        gap, most = comparison.largest, comparison.tolerance
+        close = judge("golden_max_abs_diff", model, gap, most, "max", accuracy, "logits")
+        if close is not None and gap is None:
+            close.reason = "the device gave outputs that are not finite"
+        found.append(close)
         share = comparison.same / comparison.compared if comparison.compared else 1.0
         found.append(judge("agreement", model, share, 1.0, "min", accuracy))
     if seen.instructions is not None:
@@ -207,7 +212,20 @@ def _checks(work: Work, seen: Observation, comparison: Comparison | None) -> lis
         why = None if ratio is not None else "no reference to count beside it; name one with --reference"
         limit = limits.get("instruction_ratio")
         found.append(judge("instruction_ratio", model, ratio, limit, "max", "emulator", not_judged=why))
-    return [check for check in [*found, *_speed(work, seen, limits)] if check is not None]
+    judged = [check for check in [*found, *_speed(work, seen, limits)] if check is not None]
+    return _with_recorded(judged, seen.found.get("checks", []), accuracy)
+
+
+def _with_recorded(judged: list[Check], own: Sequence[dict[str, Any]], evidence: Evidence) -> list[Check]:
+    """The checks, each replaced by the self-test's own where only that failed: against golden.jsonl's outputs."""
+    passed = {check.name for check in judged if check.status != "fail"}
+    reason = "against the outputs recorded in golden.jsonl"
+    failed = {
+        one["name"]: Check.model_validate({**one, "evidence": evidence, "reason": reason})
+        for one in own
+        if one["status"] == "fail" and one["name"] in passed
+    }
+    return [failed.get(check.name, check) for check in judged]
 
 
 def _speed(work: Work, seen: Observation, limits: dict[CheckName, float | None]) -> list[Check | None]:

@@ -11,7 +11,7 @@ from edgebert.artifact import Artifact
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.jobs import TIME_LIMIT, Finished, Tell
 from edgebert.manifest import Manifest
-from edgebert.proof import Aspect, Instructions
+from edgebert.proof import ASPECTS, Aspect, Instructions
 from edgebert.verdict import Evidence
 
 FAILED, WRONG_INPUT, BUG, SURROUNDINGS = 1, 2, 3, 4  # exit statuses of a device job
@@ -99,6 +99,17 @@ class Transport(Protocol):
 
     def run(self, address: str, job: Job, options: Options) -> Observation:
         """Run the job. Raises InputError, SurroundingsError."""
+
+
+def evidence_of(found: dict[str, Any], manifest: Manifest) -> dict[Aspect, Evidence]:
+    """What a run of the device code is evidence of, aspect by aspect.
+
+    Its runtimes compute on the CPU: of a bundle for an accelerator they tell the accuracy by standing in, and
+    neither placement nor latency.
+    """
+    if manifest.target.accelerator != "none":
+        return {"accuracy": "host"}
+    return dict.fromkeys(ASPECTS, found["evidence"])
 
 
 def result_of(finished: Finished, where: str, limit_s: float, missing: Callable[[str], str]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from edgebert import jobs
 from edgebert.errors import MissingExtraError
 from edgebert.interpreters import Python
 from edgebert.manifest import Manifest
-from edgebert.proof import ASPECTS
-from edgebert.transports import SURROUNDINGS, Job, Observation, Options, result_of
+from edgebert.transports import SURROUNDINGS, Job, Observation, Options, evidence_of, result_of
 
 NAME = "local"
 USES: tuple[str, ...] = ()
@@ -33,5 +32,4 @@ def run(address: str, job: Job, options: Options) -> Observation:
         extra = "litert" if job.entry["format"] == "tflite" else "build"
         raise MissingExtraError(f"running {job.bundle}", extra)
     found = result_of(finished, "this machine", job.limit_s, str)
-    evidence = found["evidence"]
-    return Observation(NAME, found, dict.fromkeys(ASPECTS, evidence))
+    return Observation(NAME, found, evidence_of(found, job.manifest))

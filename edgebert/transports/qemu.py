@@ -55,15 +55,19 @@ def run(address: str, job: Job, options: Options) -> Observation:
         tell = _Together(job)
         reference = str(job.reference.folder) if job.reference else None
         request = job.request(str(job.bundle), reference, rounds=0, sustained_s=0)
+        stop = threading.Event()
         with ThreadPoolExecutor(1) as beside:
-            counting = beside.submit(_counted, job, request, cpu, room, tell.counting)
-            command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
-            answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
-            found = result_of(answered, where, job.limit_s, str)
-            instructions = counting.result()
+            counting = beside.submit(_counted, job, request, cpu, room, tell.counting, stop)
+            try:
+                command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
+                answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
+                found = result_of(answered, where, job.limit_s, str)
+                instructions = counting.result()
+            finally:
+                stop.set()  # an interrupt or a failure does not wait for the counting
     own = cpu == job.manifest.target.cpu
     evidence: dict[Aspect, Evidence] = dict.fromkeys(ASPECTS, "emulator") if own else {}
-    found["host"]["cpu"] = f"{cpu} under {userland.QEMU}"
+    found["host"].update(board=None, cpu=f"{cpu} under {userland.QEMU}")  # no board ran it
     absent = (
         {} if own else {"level": f"{cpu} is not the CPU of {job.manifest.target.name}, {job.manifest.target.cpu}"}
     )
@@ -72,16 +76,21 @@ def run(address: str, job: Job, options: Options) -> Observation:
     return Observation(f"{NAME}:{cpu}", found, evidence, instructions, absent)
 
 
-def _counted(job: Job, request: dict[str, Any], cpu: str, room: Path, tell: jobs.Tell) -> Instructions | None:
+def _counted(
+    job: Job, request: dict[str, Any], cpu: str, room: Path, tell: jobs.Tell, stop: threading.Event
+) -> Instructions | None:
     """What the plugin counts on some golden rows; None where QEMU loads no plugins."""
     place = environments.place_of(NAME)
     if not userland.counter(place).exists():
         return None
     chosen, counts = counted_rows(job.bundle), room / "counts.jsonl"
-    command = userland.command(place, cpu, job.manifest.target.runtime, room, counts)
-    finished = jobs.follow(
-        [*command, "-m", "device.job", "count"], {**request, "counted": chosen}, job.limit_s, tell
-    )
+    command = [
+        *userland.command(place, cpu, job.manifest.target.runtime, room, counts),
+        "-m",
+        "device.job",
+        "count",
+    ]
+    finished = jobs.follow(command, {**request, "counted": chosen}, job.limit_s, tell, stop=stop)
     order = result_of(finished, f"the emulated {cpu}", job.limit_s, str)["order"]
     lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
     return summary(order, lines, _tokens(job.bundle, chosen))

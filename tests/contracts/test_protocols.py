@@ -25,6 +25,7 @@ from edgebert.quantizers import (
     onnx_tensorrt,
 )
 from edgebert.tasks import Task, text_classification
+from edgebert.transports import Transport, local, qemu
 from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [bert]
@@ -40,11 +41,13 @@ QUANTIZERS: list[Quantizer] = [
     onnx_tensorrt,
 ]
 FORMATS: list[Format] = [onnx, tflite]
+TRANSPORTS: list[Transport] = [local, qemu]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,
     "tasks": TASKS,
     "quantizers": QUANTIZERS,
     "formats": FORMATS,
+    "transports": TRANSPORTS,
 }
 
 
