@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 from typing import List, Optional
 
-HOME = os.path.join(os.path.expanduser("~"), ".cache", "edgebert")
+HOME = os.path.join(os.path.expanduser("~"), ".cache", "edgebert-board")  # .../edgebert is an installed EdgeBERT's
 OLDEST = (3, 8)
 DISK_FULL, DAMAGED = 28, 74  # exit statuses: ENOSPC; sysexits' EX_IOERR
 BLOCK = 1 << 20
