@@ -27,7 +27,11 @@ LOST = 255  # ssh's own exit status for whatever went wrong with the connection
 _LIMITED = (
     'l="$1"; shift; if command -v timeout >/dev/null 2>&1; then timeout -k 2 "$l" "$@"; else "$@"; fi; exit $?'
 )
-_BOOT = 'import base64,sys;exec(compile(base64.b64decode(sys.argv.pop(1)),"board","exec"))'
+# Python looks for modules in the folder it is started in, the user's home: a random.py there is not what we mean.
+_BOOT = (
+    "import sys;sys.path[:]=filter(None,sys.path);import base64;"
+    'exec(compile(base64.b64decode(sys.argv.pop(1)),"board","exec"))'
+)
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?\]")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.$-]*")
 
