@@ -33,7 +33,8 @@ _BOOT = (
     'exec(compile(base64.b64decode(sys.argv.pop(1)),"board","exec"))'
 )
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?\]")
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.$-]*")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Destination:
 
     def __str__(self) -> str:
         user = f"{self.user}@" if self.user else ""
-        return f"ssh://{user}{self.host}" + (f":{self.port}" if self.port else "")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ssh://{user}{host}" + (f":{self.port}" if self.port else "")
 
 
 def destination(address: str) -> Destination:
@@ -61,7 +63,7 @@ def destination(address: str) -> Destination:
         host, colon, port = place.rpartition(":")
     if not _HOST.fullmatch(host):
         raise ValueError(f"'{host}' is not a host's name or address (an IPv6 address stands in brackets)")
-    if colon and not (port.isdigit() and 0 < int(port) < 65536):
+    if colon and not (_PORT.fullmatch(port) and 0 < int(port) < 65536):
         raise ValueError(f"'{port}' is not a port")
     return Destination(host.strip("[]"), user if at else None, int(port) if colon else None)
 
