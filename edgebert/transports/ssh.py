@@ -209,7 +209,7 @@ def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict
     where = str(board.client.to)
     request = job.request(sent["bundle"], sent.get("reference"))
     command = board.client.command(job.limit_s, "run", ":".join(paths), "device.job", "run")
-    finished = jobs.follow(command, request, job.limit_s + openssh.CONNECT_S, job.tell)
+    finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
     if finished.status == WRONG_INPUT and sent["bundle"] in finished.said:
         for name in (sent["bundle"], sent.get("reference")):
             if name is not None:
@@ -217,7 +217,7 @@ def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict
         fresh = Board(board.client, {**board.facts, "here": [sent["code"], *paths]})
         with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
             _send(fresh, job, Path(room))
-        finished = jobs.follow(command, request, job.limit_s + openssh.CONNECT_S, job.tell)
+        finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
     if finished.status in (openssh.LOST, 127):
         board.client.check(finished, job.limit_s)
     return result_of(finished, where, job.limit_s, lambda said: f"{said}; or have it put there: --install-runtime")
