@@ -93,13 +93,14 @@ def _probe(client: Client, package: str) -> Board:
     said = _called(client, PROBE_S, "probe", package, "numpy")
     try:
         facts = json.loads(said.splitlines()[-1])
-    except (ValueError, IndexError):
+        version = tuple(facts["python"])
+    except (ValueError, IndexError, TypeError, KeyError):
         raise SurroundingsError(
             f"{client.to}: its python3 answered with something else than asked ({said.strip()[:200]!r}); does its "
             "shell print at login? ~/.bashrc must be silent for programs"
         ) from None
-    if tuple(facts["python"]) < boards.OLDEST:
-        has, needs = (".".join(map(str, version)) for version in (facts["python"], boards.OLDEST))
+    if version < boards.OLDEST:
+        has, needs = (".".join(map(str, one)) for one in (version, boards.OLDEST))
         raise SurroundingsError(
             f"{client.to}: Python {has} is too old, {needs} or newer is needed; use a newer system image "
             "(Raspberry Pi OS 11 or newer, JetPack 5 or newer)"
