@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from edgebert import environments, jobs, openssh, parcels
 from edgebert.device import board as boards
@@ -134,12 +137,11 @@ def _runtime(board: Board, job: Job, package: str, options: Options) -> list[str
     )
     if wanted.runtime == "tensorrt":  # the version range is TensorRT's
         fits = version is not None and packages.get("numpy") is not None
-    ours = [name for name in board.facts["here"] if name.startswith(f"runtime-{package}-")]
     if options.install_runtime:
         return [_install_runtime(board, package, job)]
     if fits:
         return []
-    if ours:
+    if ours := _installed(board, package, allowed if wanted.runtime != "tensorrt" else SpecifierSet()):
         return ours[-1:]
     if packages.get("numpy") is None and version is not None:
         lacks = "its python3 has no numpy"
@@ -153,6 +155,19 @@ def _runtime(board: Board, job: Job, package: str, options: Options) -> list[str
     )
 
 
+def _installed(board: Board, package: str, allowed: SpecifierSet) -> list[str]:
+    """Runtimes that were put there before for its Python, in versions that fit, the newest last."""
+    given = re.compile(rf"{_runtime_name(board, package, '(.+)')}-[0-9a-f]+")
+    found = [(match[1], name) for name in board.facts["here"] if (match := given.fullmatch(name))]
+    fitting = [(Version(version), name) for version, name in found if allowed.contains(version, prereleases=True)]
+    return [name for _, name in sorted(fitting)]
+
+
+def _runtime_name(board: Board, package: str, version: str) -> str:
+    major, minor = board.facts["python"][:2]
+    return f"runtime-{package}-cp{major}{minor}-{version}"
+
+
 def _install_runtime(board: Board, package: str, job: Job) -> str:
     python = ".".join(map(str, board.facts["python"][:2]))
     if board.facts["arch"] != "aarch64":
@@ -161,7 +176,8 @@ def _install_runtime(board: Board, package: str, job: Job) -> str:
             f"install it there: python3 -m pip install {package} numpy"
         )
     folder = environments.board_runtime(package, python)
-    parcel = parcels.of_folder(f"runtime-{package}", folder)
+    version = next(one.version for one in metadata.distributions(name=package, path=[str(folder)]))
+    parcel = parcels.of_folder(_runtime_name(board, package, version), folder)
     with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
         _deliver(board, [parcel], Path(room), job.tell)
     return parcel.name
