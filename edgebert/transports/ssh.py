@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from edgebert import environments, jobs, openssh, parcels
 from edgebert.device import board as boards
@@ -38,6 +39,8 @@ PACKAGES = {
     "litert": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
 }
+# Distributions that bring a package's module; the first is what we install.
+MODULES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-qnn")}
 PROBE_S, SEND_S = 60.0, 1800.0
 
 
@@ -93,7 +96,7 @@ def _called(client: Client, limit_s: float, *arguments: str) -> str:
 
 
 def _probe(client: Client, package: str) -> Board:
-    said = _called(client, PROBE_S, "probe", package, "numpy")
+    said = _called(client, PROBE_S, "probe", *MODULES.get(package, (package,)), "numpy")
     try:
         facts = json.loads(said.splitlines()[-1])
         version = tuple(facts["python"])
@@ -130,37 +133,40 @@ def _check_machine(board: Board, manifest: Manifest) -> None:
 
 def _runtime(board: Board, job: Job, package: str, options: Options) -> list[str]:
     """Folders there to import the runtime from; empty where the board's own Python has it."""
-    packages, wanted = board.facts["packages"], job.manifest.target
-    version, allowed = packages.get(package), SpecifierSet(wanted.version)
-    fits = (
-        version is not None and packages.get("numpy") is not None and allowed.contains(version, prereleases=True)
-    )
-    if wanted.runtime == "tensorrt":  # the version range is TensorRT's
-        fits = version is not None and packages.get("numpy") is not None
     if options.install_runtime:
         return [_install_runtime(board, package, job)]
-    if fits:
+    packages, wanted = board.facts["packages"], job.manifest.target
+    version = next((packages[name] for name in MODULES.get(package, (package,)) if name in packages), None)
+    allowed = wanted.version if wanted.runtime != "tensorrt" else ""  # that range is TensorRT's
+    if version is not None and "numpy" in packages and _fits(version, allowed):
         return []
-    if ours := _installed(board, package, allowed if wanted.runtime != "tensorrt" else SpecifierSet()):
+    if ours := _installed(board, package, allowed):
         return ours[-1:]
-    if packages.get("numpy") is None and version is not None:
-        lacks = "its python3 has no numpy"
-    elif version is None:
+    if version is None:
         lacks = f"its python3 has no {package}"
+    elif "numpy" not in packages:
+        lacks = "its python3 has no numpy"
     else:
-        lacks = f"its python3 has {package} {version}, the bundle needs {wanted.version}"
+        lacks = f"its python3 has {package} {version}, the bundle needs {allowed}"
+    config = ["--ssh-config", str(options.ssh_config)] if options.ssh_config else []
+    mend = ["edgebert", "validate", str(job.bundle), "--on", str(board.client.to), *config, "--install-runtime"]
     raise SurroundingsError(
-        f"{board.client.to}: {lacks}; install it in a folder of its own there: edgebert validate {job.bundle} "
-        f"--on {board.client.to} --install-runtime"
+        f"{board.client.to}: {lacks}; have it put in a folder of its own there: {shlex.join(mend)}"
     )
 
 
-def _installed(board: Board, package: str, allowed: SpecifierSet) -> list[str]:
+def _fits(version: str, allowed: str) -> bool:
+    try:
+        return SpecifierSet(allowed).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
+
+
+def _installed(board: Board, package: str, allowed: str) -> list[str]:
     """Runtimes that were put there before for its Python, in versions that fit, the newest last."""
     given = re.compile(rf"{_runtime_name(board, package, '(.+)')}-[0-9a-f]+")
     found = [(match[1], name) for name in board.facts["here"] if (match := given.fullmatch(name))]
-    fitting = [(Version(version), name) for version, name in found if allowed.contains(version, prereleases=True)]
-    return [name for _, name in sorted(fitting)]
+    return [name for _, name in sorted((Version(v), name) for v, name in found if _fits(v, allowed))]
 
 
 def _runtime_name(board: Board, package: str, version: str) -> str:
