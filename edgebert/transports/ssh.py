@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import shlex
 import tempfile
@@ -205,10 +206,11 @@ def _deliver(board: Board, wanted: Sequence[Parcel], room: Path, tell: Callable[
     missing = [parcel for parcel in wanted if not board.has(parcel.name)]
     total = sum(parcel.size for parcel in missing)
     needed = (total + max((parcel.size for parcel in missing), default=0)) / 1e6  # one is there packed as well
-    if missing and needed > board.facts["disk_free_mb"]:
+    free = board.facts["disk_free_mb"]
+    if missing and needed > free:
         raise SurroundingsError(
-            f"{board.client.to}: {board.facts['disk_free_mb']} MB are free on its disk, {needed:.0f} MB needed; "
-            "free some space, or remove what EdgeBERT left: --clean"
+            f"{board.client.to}: {free} MB are free on its disk, {math.ceil(needed)} MB are needed; free some "
+            "space, or remove what EdgeBERT left: --clean"
         )
     before = 0
     for parcel in missing:
