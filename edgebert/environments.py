@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -110,17 +111,12 @@ def install(name: str) -> Path:
             _check_python(name)
             shutil.rmtree(place, ignore_errors=True)
             try:
-                with tempfile.NamedTemporaryFile(
-                    "w+", prefix=f"edgebert-{name}-", suffix=".log", delete=False
-                ) as log:
+                with _logged(name) as log:
                     KNOWN[name].make(name, place, log)
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
-                if not Path(log.name).stat().st_size:
-                    Path(log.name).unlink()
                 raise
             (place / "complete").touch()
-            Path(log.name).unlink()
     return place
 
 
@@ -131,9 +127,11 @@ def board_runtime(package: str, python: str) -> Path:
     """
     listed = LISTS / userland.wheels(package, python)
     if not listed.exists():
-        known = sorted(path.stem for path in LISTS.glob(userland.wheels(package, "*")))
+        known = board_pythons(package)
+        others = f"; known: Python {', '.join(known)}" if known else ""
         raise SurroundingsError(
-            f"no wheels of {package} for Python {python} on aarch64; known: {', '.join(known)}"
+            f"no wheels of {package} are listed for Python {python} on aarch64{others}; install it there by hand: "
+            f"python3 -m pip install {package} numpy"
         )
     root = cache() / "runtimes"
     place = root / f"{listed.stem}-{hashlib.sha256(listed.read_bytes()).hexdigest()[:12]}"
@@ -141,11 +139,18 @@ def board_runtime(package: str, python: str) -> Path:
     with (root / f"{listed.stem}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            with tempfile.TemporaryDirectory(dir=root) as room, (Path(room) / "log").open("w+") as log:
+            with tempfile.TemporaryDirectory(dir=root) as room, _logged(listed.stem) as log:
                 draft = Path(room) / "runtime"
                 userland.install_wheels(listed, python, draft, lambda command: _run(command, log))
                 draft.rename(place)
     return place
+
+
+def board_pythons(package: str) -> list[str]:
+    """The Pythons (as in 3.11) that a runtime's wheels for 64-bit ARM Linux are listed for, oldest first."""
+    stem = userland.wheels(package, "*").partition("*")[0]
+    minors = sorted(int(path.stem.removeprefix(f"{stem}3")) for path in LISTS.glob(f"{stem}3*.txt"))
+    return [f"3.{minor}" for minor in minors]
 
 
 def examine() -> dict[str, Any]:
@@ -208,6 +213,20 @@ def cache() -> Path:
     """The folder for what is fetched or made once and used by many projects."""
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "edgebert"
     return Path(os.environ.get("EDGEBERT_CACHE") or home)
+
+
+@contextlib.contextmanager
+def _logged(name: str) -> Iterator[IO[str]]:
+    """A file for what commands print; it stays where they fail after having printed something."""
+    with tempfile.NamedTemporaryFile("w+", prefix=f"edgebert-{name}-", suffix=".log", delete=False) as log:
+        path = Path(log.name)
+        try:
+            yield log
+        except BaseException:
+            if not path.stat().st_size:
+                path.unlink()
+            raise
+    path.unlink()
 
 
 def _run(command: Sequence[str], log: IO[str]) -> None:

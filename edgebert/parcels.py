@@ -35,8 +35,9 @@ class Parcel:
 
 def of_folder(kind: str, folder: Path, digest: str | None = None) -> Parcel:
     """All files of a folder; named by `digest` where the folder has one of its own."""
-    listed = digest_of_files(folder, ignore=())
-    files = {name: folder / name for name in listed if "__pycache__" not in name.split("/")}
+    found = digest_of_files(folder, ignore=())
+    listed = {name: sha256 for name, sha256 in found.items() if "__pycache__" not in name.split("/")}
+    files = {name: folder / name for name in listed}
     return Parcel(f"{kind}-{digest or key_of(listed)}", files)
 
 

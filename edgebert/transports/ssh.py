@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import re
+import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from edgebert import environments, jobs, openssh, parcels
 from edgebert.device import board as boards
@@ -35,6 +40,8 @@ PACKAGES = {
     "litert": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
 }
+# Distributions that bring a package's module; the first is what we install.
+MODULES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-qnn")}
 PROBE_S, SEND_S = 60.0, 1800.0
 
 
@@ -90,16 +97,17 @@ def _called(client: Client, limit_s: float, *arguments: str) -> str:
 
 
 def _probe(client: Client, package: str) -> Board:
-    said = _called(client, PROBE_S, "probe", package, "numpy")
+    said = _called(client, PROBE_S, "probe", *MODULES.get(package, (package,)), "numpy")
     try:
         facts = json.loads(said.splitlines()[-1])
-    except (ValueError, IndexError):
+        version = tuple(facts["python"])
+    except (ValueError, IndexError, TypeError, KeyError):
         raise SurroundingsError(
             f"{client.to}: its python3 answered with something else than asked ({said.strip()[:200]!r}); does its "
             "shell print at login? ~/.bashrc must be silent for programs"
         ) from None
-    if tuple(facts["python"]) < boards.OLDEST:
-        has, needs = (".".join(map(str, version)) for version in (facts["python"], boards.OLDEST))
+    if version < boards.OLDEST:
+        has, needs = (".".join(map(str, one)) for one in (version, boards.OLDEST))
         raise SurroundingsError(
             f"{client.to}: Python {has} is too old, {needs} or newer is needed; use a newer system image "
             "(Raspberry Pi OS 11 or newer, JetPack 5 or newer)"
@@ -126,30 +134,45 @@ def _check_machine(board: Board, manifest: Manifest) -> None:
 
 def _runtime(board: Board, job: Job, package: str, options: Options) -> list[str]:
     """Folders there to import the runtime from; empty where the board's own Python has it."""
-    packages, wanted = board.facts["packages"], job.manifest.target
-    version, allowed = packages.get(package), SpecifierSet(wanted.version)
-    fits = (
-        version is not None and packages.get("numpy") is not None and allowed.contains(version, prereleases=True)
-    )
-    if wanted.runtime == "tensorrt":  # the version range is TensorRT's
-        fits = version is not None and packages.get("numpy") is not None
-    ours = [name for name in board.facts["here"] if name.startswith(f"runtime-{package}-")]
     if options.install_runtime:
         return [_install_runtime(board, package, job)]
-    if fits:
+    packages, wanted = board.facts["packages"], job.manifest.target
+    version = next((packages[name] for name in MODULES.get(package, (package,)) if name in packages), None)
+    allowed = wanted.version if wanted.runtime != "tensorrt" else ""  # that range is TensorRT's
+    if version is not None and "numpy" in packages and _fits(version, allowed):
         return []
-    if ours:
+    if ours := _installed(board, package, allowed):
         return ours[-1:]
-    if packages.get("numpy") is None and version is not None:
-        lacks = "its python3 has no numpy"
-    elif version is None:
+    if version is None:
         lacks = f"its python3 has no {package}"
+    elif "numpy" not in packages:
+        lacks = "its python3 has no numpy"
     else:
-        lacks = f"its python3 has {package} {version}, the bundle needs {wanted.version}"
+        lacks = f"its python3 has {package} {version}, the bundle needs {allowed}"
+    config = ["--ssh-config", str(options.ssh_config)] if options.ssh_config else []
+    mend = ["edgebert", "validate", str(job.bundle), "--on", str(board.client.to), *config, "--install-runtime"]
     raise SurroundingsError(
-        f"{board.client.to}: {lacks}; install it in a folder of its own there: edgebert validate {job.bundle} "
-        f"--on {board.client.to} --install-runtime"
+        f"{board.client.to}: {lacks}; have it put in a folder of its own there: {shlex.join(mend)}"
     )
+
+
+def _fits(version: str, allowed: str) -> bool:
+    try:
+        return SpecifierSet(allowed).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
+
+
+def _installed(board: Board, package: str, allowed: str) -> list[str]:
+    """Runtimes that were put there before for its Python, in versions that fit, the newest last."""
+    given = re.compile(rf"{_runtime_name(board, package, '(.+)')}-[0-9a-f]+")
+    found = [(match[1], name) for name in board.facts["here"] if (match := given.fullmatch(name))]
+    return [name for _, name in sorted((Version(v), name) for v, name in found if _fits(v, allowed))]
+
+
+def _runtime_name(board: Board, package: str, version: str) -> str:
+    major, minor = board.facts["python"][:2]
+    return f"runtime-{package}-cp{major}{minor}-{version}"
 
 
 def _install_runtime(board: Board, package: str, job: Job) -> str:
@@ -160,7 +183,8 @@ def _install_runtime(board: Board, package: str, job: Job) -> str:
             f"install it there: python3 -m pip install {package} numpy"
         )
     folder = environments.board_runtime(package, python)
-    parcel = parcels.of_folder(f"runtime-{package}", folder)
+    version = next(one.version for one in metadata.distributions(name=package, path=[str(folder)]))
+    parcel = parcels.of_folder(_runtime_name(board, package, version), folder)
     with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
         _deliver(board, [parcel], Path(room), job.tell)
     return parcel.name
@@ -182,10 +206,11 @@ def _deliver(board: Board, wanted: Sequence[Parcel], room: Path, tell: Callable[
     missing = [parcel for parcel in wanted if not board.has(parcel.name)]
     total = sum(parcel.size for parcel in missing)
     needed = (total + max((parcel.size for parcel in missing), default=0)) / 1e6  # one is there packed as well
-    if missing and needed > board.facts["disk_free_mb"]:
+    free = board.facts["disk_free_mb"]
+    if missing and needed > free:
         raise SurroundingsError(
-            f"{board.client.to}: {board.facts['disk_free_mb']} MB are free on its disk, {needed:.0f} MB needed; "
-            "free some space, or remove what EdgeBERT left: --clean"
+            f"{board.client.to}: {free} MB are free on its disk, {math.ceil(needed)} MB are needed; free some "
+            "space, or remove what EdgeBERT left: --clean"
         )
     before = 0
     for parcel in missing:
@@ -209,7 +234,7 @@ def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict
     where = str(board.client.to)
     request = job.request(sent["bundle"], sent.get("reference"))
     command = board.client.command(job.limit_s, "run", ":".join(paths), "device.job", "run")
-    finished = jobs.follow(command, request, job.limit_s + openssh.CONNECT_S, job.tell)
+    finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
     if finished.status == WRONG_INPUT and sent["bundle"] in finished.said:
         for name in (sent["bundle"], sent.get("reference")):
             if name is not None:
@@ -217,7 +242,7 @@ def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict
         fresh = Board(board.client, {**board.facts, "here": [sent["code"], *paths]})
         with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
             _send(fresh, job, Path(room))
-        finished = jobs.follow(command, request, job.limit_s + openssh.CONNECT_S, job.tell)
+        finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
     if finished.status in (openssh.LOST, 127):
         board.client.check(finished, job.limit_s)
     return result_of(finished, where, job.limit_s, lambda said: f"{said}; or have it put there: --install-runtime")
