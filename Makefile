@@ -14,6 +14,7 @@ demo: setup
 test: setup lint
 	$(BIN)/edgebert doctor --install onnxruntime-oldest
 	$(BIN)/edgebert doctor --install optimum
+	$(BIN)/edgebert doctor --install tflite-runtime-2.14
 	$(BIN)/python -m pytest
 
 check: setup lint

@@ -57,8 +57,11 @@ class Artifact(BaseModel):
         """The model file."""
         return self.folder / self.file
 
-    def entry(self, model: str, session: dict[str, str] | None = None) -> dict[str, Any]:
-        """What the device code needs to know to open the file: the core of a manifest's entry."""
+    def entry(self, model: str, session: dict[str, str] | None = None, runtime: str = "") -> dict[str, Any]:
+        """What the device code needs to know to open the file: the core of a manifest's entry.
+
+        `session` and `runtime` (its name) are those of the target's profile.
+        """
         assert self.signature is not None
         return {
             "id": model,
@@ -68,6 +71,7 @@ class Artifact(BaseModel):
             "signature": self.signature.model_dump(),
             "buckets": self.buckets,
             "session": session or {},
+            "runtime": runtime,
         }
 
     def copy_tokenizer(self, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -28,11 +29,12 @@ class Environment:
     """A tool's Python environment: its list of packages, and packages whose builds differ between indexes.
 
     `unhashed` are installed first, by exact version: their wheels (torch's CPU build) are not the same file
-    everywhere, so no hash could be named.
+    everywhere, so no hash could be named. `newest_python`: the last one that the list's packages were made for.
     """
 
     about: str
     unhashed: tuple[str, ...] = ()
+    newest_python: tuple[int, int] | None = None
 
     def sources(self, name: str) -> Iterable[bytes]:
         """What the place is made from: with another list it is another place."""
@@ -61,8 +63,8 @@ class Userland:
         for module in (userland, cpus):
             yield Path(str(module.__file__)).read_bytes()
         yield Path(str(userland.__file__)).with_name("instructions.c").read_bytes()
-        for runtime in userland.RUNTIMES:
-            yield (LISTS / userland.wheels(runtime, userland.PYTHON)).read_bytes()
+        for package in userland.RUNTIMES.values():
+            yield (LISTS / userland.wheels(package, userland.PYTHON)).read_bytes()
 
     def make(self, name: str, place: Path, log: IO[str]) -> None:
         """Fill the place."""
@@ -72,6 +74,7 @@ class Userland:
 KNOWN: dict[str, Environment | Userland] = {
     "optimum": Environment("opens bundles in Optimum's ORTModel classes", ("torch==2.13.0",)),
     "onnxruntime-oldest": Environment("ONNX Runtime 1.17, the oldest that the CPU profiles allow"),
+    "tflite-runtime-2.14": Environment("TensorFlow Lite Runtime 2.14, of older images", newest_python=(3, 11)),
     "qemu": Userland("emulated ARM boards for `validate --on qemu`"),
 }
 
@@ -92,6 +95,7 @@ def place_of(name: str) -> Path:
     """The folder of a tool. Raises SurroundingsError with the command that makes it where it is absent."""
     place = _place(name)
     if not (place / "complete").exists():  # absent, or killed while it was made
+        _check_python(name)
         raise SurroundingsError(f"the tool '{name}' is not set up here; make it: edgebert doctor --install {name}")
     return place
 
@@ -104,20 +108,49 @@ def install(name: str) -> Path:
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "complete").exists():
+            _check_python(name)
             shutil.rmtree(place, ignore_errors=True)
             try:
-                with tempfile.NamedTemporaryFile(
-                    "w+", prefix=f"edgebert-{name}-", suffix=".log", delete=False
-                ) as log:
+                with _logged(name) as log:
                     KNOWN[name].make(name, place, log)
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
-                if not Path(log.name).stat().st_size:
-                    Path(log.name).unlink()
                 raise
             (place / "complete").touch()
-            Path(log.name).unlink()
     return place
+
+
+def board_runtime(package: str, python: str) -> Path:
+    """A folder with a runtime and numpy for 64-bit ARM Linux and a Python (as in 3.11), fetched once.
+
+    Raises SurroundingsError for a Python that there are no wheels for, or where they cannot be fetched.
+    """
+    listed = LISTS / userland.wheels(package, python)
+    if not listed.exists():
+        known = board_pythons(package)
+        others = f"; known: Python {', '.join(known)}" if known else ""
+        raise SurroundingsError(
+            f"no wheels of {package} are listed for Python {python} on aarch64{others}; install it there by hand: "
+            f"python3 -m pip install {package} numpy"
+        )
+    root = cache() / "runtimes"
+    place = root / f"{listed.stem}-{hashlib.sha256(listed.read_bytes()).hexdigest()[:12]}"
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f"{listed.stem}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            with tempfile.TemporaryDirectory(dir=root) as room, _logged(listed.stem) as log:
+                draft = Path(room) / "runtime"
+                userland.install_wheels(listed, python, draft, lambda command: _run(command, log))
+                draft.rename(place)
+    return place
+
+
+def board_pythons(package: str) -> list[str]:
+    """The Pythons (as in 3.11) that a runtime's wheels for 64-bit ARM Linux are listed for, oldest first."""
+    stem = userland.wheels(package, "*").partition("*")[0]
+    minors = sorted(int(path.stem.removeprefix(f"{stem}3")) for path in LISTS.glob(f"{stem}3*.txt"))
+    return [f"3.{minor}" for minor in minors]
 
 
 def examine() -> dict[str, Any]:
@@ -150,6 +183,24 @@ def examine() -> dict[str, Any]:
     }
 
 
+def fingerprint_of(name: str) -> str:
+    """An environment's name and what it holds: another list of packages, or another Python, is another text."""
+    return _place(name).name
+
+
+def _check_python(name: str) -> None:
+    """Raise SurroundingsError where this Python is too new for an environment's packages."""
+    tool = KNOWN[name]
+    newest = tool.newest_python if isinstance(tool, Environment) else None
+    if newest is not None and sys.version_info[:2] > newest:
+        said = ".".join(map(str, newest))
+        raise SurroundingsError(
+            f"the environment '{name}' cannot be made with Python {platform.python_version()}: its packages were "
+            f"never made for a Python above {said}; run EdgeBERT with Python {said}, then: "
+            f"edgebert doctor --install {name}"
+        )
+
+
 def _place(name: str) -> Path:
     """Where a tool is kept."""
     if name not in KNOWN:
@@ -162,6 +213,20 @@ def cache() -> Path:
     """The folder for what is fetched or made once and used by many projects."""
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "edgebert"
     return Path(os.environ.get("EDGEBERT_CACHE") or home)
+
+
+@contextlib.contextmanager
+def _logged(name: str) -> Iterator[IO[str]]:
+    """A file for what commands print; it stays where they fail after having printed something."""
+    with tempfile.NamedTemporaryFile("w+", prefix=f"edgebert-{name}-", suffix=".log", delete=False) as log:
+        path = Path(log.name)
+        try:
+            yield log
+        except BaseException:
+            if not path.stat().st_size:
+                path.unlink()
+            raise
+    path.unlink()
 
 
 def _run(command: Sequence[str], log: IO[str]) -> None:

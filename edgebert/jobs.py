@@ -47,17 +47,17 @@ def follow(
     The worker reads the request from standard input and ends when that is closed, so it does not outlive this
     process, however this process ends.
     """
-    over, ended = threading.Event(), stop or threading.Event()
+    over, stopped = threading.Event(), stop or threading.Event()
     result = None
     with tempfile.TemporaryFile() as complaints:
-        with _ended(
+        with ended(
             subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, env=environment
             )
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            watch = threading.Thread(target=_watch, args=(process, limit_s, ended, over), daemon=True)
+            watch = threading.Thread(target=_watch, args=(process, limit_s, stopped, over), daemon=True)
             watch.start()
             try:
                 with contextlib.suppress(BrokenPipeError):  # it ended before it read: its status tells why
@@ -67,17 +67,17 @@ def follow(
                     result = _heard(line, tell) or result
                 status = process.wait()
             finally:
-                ended.set()
+                stopped.set()
         complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - 4000))
         said = complaints.read().decode("utf-8", "replace").strip()
     return Finished(TIME_LIMIT if over.is_set() else status, result, said)
 
 
 def _watch(
-    process: subprocess.Popen[bytes], limit_s: float, ended: threading.Event, over: threading.Event
+    process: subprocess.Popen[bytes], limit_s: float, stopped: threading.Event, over: threading.Event
 ) -> None:
-    """Kill the worker after the limit, which `over` then tells, or as soon as `ended` is set."""
-    if not ended.wait(limit_s):
+    """Kill the worker after the limit, which `over` then tells, or as soon as `stopped` is set."""
+    if not stopped.wait(limit_s):
         over.set()
     process.kill()  # of no effect on one that ended by itself
 
@@ -104,7 +104,7 @@ def _heard(line: bytes, tell: Tell) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The process, killed where the block ends before it does."""
     try:
         yield process

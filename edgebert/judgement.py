@@ -10,6 +10,8 @@ from edgebert.measured import Measured
 from edgebert.target import Target
 from edgebert.verdict import Check, Evidence, Gates, Latency, Speedup, judge, weakest
 
+FLOAT_PRODUCTS = ("fp32", "fp16", "int8_weights")  # precisions that promise no int8 product
+
 
 def placement_evidence(target: Target) -> Evidence:
     """How it is known where the nodes run: a CPU file runs here as there, an accelerator's only by the rules."""
@@ -77,7 +79,7 @@ def _accuracy(gates: Gates, file: ModelFile, chance: float, golden_diff: float) 
 def _contents(gates: Gates, target: Target, file: ModelFile, violations: list[str]) -> list[Check | None]:
     judged: list[Check | None] = []
     name, count = file.id, float(len(violations))
-    if file.precision not in ("fp32", "fp16"):
+    if file.precision not in FLOAT_PRODUCTS:
         share = gates.min_int8_matmul_share
         judged.append(judge("int8_matmul_share", name, file.int8_matmul_share, share, "min", "rules"))
     if target.format == "tflite":

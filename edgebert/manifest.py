@@ -19,11 +19,12 @@ class Part(BaseModel):
 
 
 class TargetFacts(Part):
-    """The target, as far as the device needs to know it."""
+    """The target, as far as the device needs to know it, and doctor's name of the environment its files ran in."""
 
     name: str
     runtime: str
     version: str
+    environment: str = ""
     board: str | None = None
     threads: int = 1
     arch: str = ""
@@ -47,6 +48,7 @@ class ModelFile(Part):
     int8_matmul_share: float
     kept_float: list[str]
     session: dict[str, str]
+    runtime: str = ""
     signature: Signature
     buckets: list[int] = Field(default_factory=list)
     placement: dict[str, int | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from edgebert.manifest import ModelFile, OutOfScopeFacts
 from edgebert.verdict import Latency, Speedup
@@ -24,6 +24,7 @@ class Measured(BaseModel):
     threshold: float | None
     out_of_scope: OutOfScopeFacts | None
     chance: float
+    ran_in: dict[str, str] = Field(default_factory=dict)  # name and version of the runtime
     test_scored: int
 
 

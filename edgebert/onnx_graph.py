@@ -1,4 +1,4 @@
-"""What quantizers need to know of an ONNX graph, and the one rewrite they need of it."""
+"""What quantizers need to know of an ONNX graph, and the small rewrites they need of it."""
 
 from __future__ import annotations
 
@@ -85,6 +85,59 @@ def gemm_to_matmul(model: Any) -> None:
             helper.make_node("Add", [product, node.input[2]], list(node.output), name=f"{node.name}.bias")
         )
     replace_nodes(model, nodes)
+
+
+def drop_zero_points(model: Any) -> bool:
+    """Leave out what MatMulInteger is told of its weights where that is 0, its default; whether there was any.
+
+    ONNX Runtime's kernels go through a vector of zero points column by column even where all are 0.
+    """
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    changed = False
+    for node in model.graph.node:
+        told = node.op_type == "MatMulInteger" and len(node.input) == 4
+        zeros = constants.get(node.input[3]) if told else None
+        if zeros is not None and not numpy_helper.to_array(zeros).any():
+            del node.input[3]
+            changed = True
+    if changed:
+        replace_nodes(model, list(model.graph.node))
+    return changed
+
+
+def drop_identities(model: Any) -> bool:
+    """Let who reads an Identity read its input; whether there was one. One that makes an output stays.
+
+    The tracer writes them where parameters are equal or shared, and quantizers look for weights no further.
+    """
+    outputs = {output.name for output in model.graph.output}
+    source: dict[str, str] = {}
+    nodes = []
+    for node in model.graph.node:  # in order: what an Identity reads is already resolved
+        node.input[:] = [source.get(name, name) for name in node.input]
+        if node.op_type == "Identity" and node.output[0] not in outputs:
+            source[node.output[0]] = node.input[0]
+        else:
+            nodes.append(node)
+    if source:
+        replace_nodes(model, nodes)
+    return bool(source)
+
+
+def drop_unread(model: Any) -> bool:
+    """Drop nodes and constants that no output of the graph depends on; whether there were such nodes."""
+    read = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if not read.isdisjoint(node.output):
+            kept.append(node)
+            read.update(node.input)
+    if len(kept) == len(model.graph.node):
+        return False
+    replace_nodes(model, kept[::-1])
+    return True
 
 
 def replace_nodes(model: Any, nodes: Sequence[Any]) -> None:

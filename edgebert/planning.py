@@ -10,13 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgebert import artifact, calibration, data, fingerprint, members, sources, tokenization
+from edgebert import artifact, calibration, data, fingerprint, interpreters, members, sources, tokenization
 from edgebert import target as targets
 from edgebert.artifact import Artifact
 from edgebert.data import Split, Splits
 from edgebert.device import measure
 from edgebert.errors import InputError, nearest
 from edgebert.formats import ExportShape
+from edgebert.interpreters import Python
 from edgebert.quantizers import Settings
 from edgebert.recipe import Recipe
 from edgebert.stages import bundle, export, finetune, load, quantize, verify
@@ -148,6 +149,11 @@ def _check_members(project: Project, target: Target) -> None:
     form = members.find("formats", target.format)
     members.require(form.NEEDS, f"target '{target.name}'", form.EXTRA)
     for name in project.recipe.quantizers_for(target):
+        if name in target.refuse:
+            raise InputError(
+                f"target '{target.name}': quantizer '{name}' is refused: {target.refuse[name]}; "
+                f"use instead: {', '.join(target.quantizer)}"
+            )
         quantizer = members.find("quantizers", name, project.allow_code)
         members.require(quantizer.NEEDS, f"quantizer '{name}'", quantizer.EXTRA)
         if target.format != quantizer.TAKES:
@@ -158,6 +164,7 @@ def _check_members(project: Project, target: Target) -> None:
                 f"target '{target.name}': quantizer '{name}' takes {quantizer.TAKES}, the target's format is "
                 f"{target.format}; known for it: {', '.join(fitting)}"
             )
+    Python(target.runtime.environment).require()
 
 
 def _load(project: Project) -> Step:
@@ -275,7 +282,7 @@ def _verify(
     exported: Step,
     files: dict[str, tuple[Step, ModuleType]],
 ) -> Step:
-    recipe, host = project.recipe, measure.host()
+    recipe, host, python = project.recipe, measure.host(), Python(target.runtime.environment)
     form = members.find("formats", target.format)
     golden = recipe.bundle.golden
     texts = calibration.load("default", recipe.folder)[1] if golden == "own" else None
@@ -290,7 +297,9 @@ def _verify(
             reference=reference,
             shipped=dict(zip(files, rest, strict=True)),
             quantizers={name: quantizer for name, (_, quantizer) in files.items()},
+            runtime=target.runtime.name,
             session=target.runtime.session,
+            python=python,
             threads=threads,
             golden_texts=texts,
             seed=recipe.seed,
@@ -303,11 +312,13 @@ def _verify(
         "columns": recipe.data.columns,
         "golden": golden,
         "max_tokens": target.shape.max_tokens,
+        "runtime": [target.runtime.name, python.key],
         "session": target.runtime.session,
         "threads": threads,
         "host": [host["cpu"], host["cores"], host["board"]],
     }
-    modules = ("edgebert.timing", "edgebert.device.replay", form.__name__, project.task.__name__)
+    workers = [f"edgebert.device.{name}" for name in interpreters.WORKERS]
+    modules = ("edgebert.timing", *workers, form.__name__, project.task.__name__)
     steps = (trained, exported, *(step for step, _ in files.values()))
     rows = len(project.splits.test.rows)
     about = f"verify for {target.name} on {rows} test rows"

@@ -10,6 +10,7 @@ from typing import Any
 from edgebert import data, members, references, scoring, timing
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError
+from edgebert.interpreters import Python
 from edgebert.manifest import Manifest
 from edgebert.opening import Bundle, digest, open_bundle
 from edgebert.references import Shipped
@@ -26,9 +27,12 @@ def verify(
     """Scores, latency and checks of a bundle on the rows of a data file.
 
     Drop, agreement and speed-up are None with their reason in `not_measured` where no reference can be run.
-    Raises InputError for a faulty bundle, data file or reference.
+    Raises InputError for a faulty bundle, data file or reference, SurroundingsError where the environment in which
+    the target's files run is absent.
     """
     bundle = open_bundle(folder, model)
+    python = Python(bundle.manifest.target.environment)
+    python.require()
     manifest, task = bundle.manifest, members.find("tasks", bundle.manifest.task)
     columns = manifest.provenance.recipe.get("data", {}).get("columns", {})
     rows = data.read(path, columns, task.fault).rows
@@ -43,15 +47,18 @@ def verify(
         def tick() -> None:
             tell(next(count), passes * len(rows))
 
-        answered: dict[str, Outputs] = {"shipped": scoring.outputs_of(folder, bundle.entry, feeds, tick)}
+        def ask(where: Path, entry: dict[str, Any]) -> Outputs:
+            return scoring.outputs_of(where, entry, feeds, tick, python=python)
+
+        answered: dict[str, Outputs] = {"shipped": ask(folder, bundle.entry)}
         if found.file is not None:
-            entry = found.file.entry("fp32", bundle.entry["session"])
-            answered["reference"] = scoring.outputs_of(found.file.folder, entry, feeds, tick)
+            entry = _reference_entry(bundle, found.file)
+            answered["reference"] = ask(found.file.folder, entry)
         if found.teacher is not None:
             torch_model = task.model(found.teacher, None).eval()
             answered["teacher"] = scoring.teacher_outputs(torch_model, task.OUTPUTS, feeds, tick)
         scores = task.scores(rows, manifest.labels, "data", answered)
-        timed = _time(bundle, found.file, [task.texts(row) for row in rows])
+        timed = _time(bundle, found.file, [task.texts(row) for row in rows], python)
     checks = _checks(manifest, scores[0], bundle.entry["id"], task.chance(rows))
     latency = timing.latencies(timed, bundle.entry["id"], {}, "host")
     ratio = timing.speedup(timed, bundle.entry["id"], "host")
@@ -60,6 +67,7 @@ def verify(
         "digest": digest(folder),
         "target": manifest.target.name,
         "model": bundle.entry["id"],
+        "runtime": python.runtime(folder, bundle.entry),
         "rows": len(rows),
         "scores": [score.model_dump() for score in scores],
         "latency": [one.model_dump() for one in latency],
@@ -79,10 +87,16 @@ def verify(
     }
 
 
-def _time(bundle: Bundle, reference: Artifact | None, texts: list[tuple[str, str | None]]) -> timing.Timed:
+def _reference_entry(bundle: Bundle, reference: Artifact) -> dict[str, Any]:
+    return reference.entry("fp32", bundle.entry["session"], bundle.entry["runtime"])
+
+
+def _time(
+    bundle: Bundle, reference: Artifact | None, texts: list[tuple[str, str | None]], python: Python
+) -> timing.Timed:
     contenders = [Contender(which="shipped", folder=str(bundle.folder), entry=bundle.entry)]
     if reference is not None:
-        entry = reference.entry("fp32", bundle.entry["session"])
+        entry = _reference_entry(bundle, reference)
         contenders.append(Contender(which="reference", folder=str(reference.folder), entry=entry))
     return timing.time_files(
         Request(
@@ -91,7 +105,8 @@ def _time(bundle: Bundle, reference: Artifact | None, texts: list[tuple[str, str
             max_tokens=int(bundle.manifest.decoding["max_tokens"]),
             texts=texts,
             threads=1,
-        )
+        ),
+        python,
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.data import Row
-from edgebert.device import decoding, runtimes
+from edgebert.device import decoding
+from edgebert.interpreters import OURS, Python
 from edgebert.tasks import Outputs, Task
 from edgebert.tokenization import Encoder, Feeds
 
@@ -23,15 +24,20 @@ def encode(encoder: Encoder, task: Task, rows: Sequence[Row]) -> list[Feeds]:
 
 
 def outputs_of(
-    folder: Path, entry: dict[str, Any], feeds: Sequence[Feeds], tell: Callable[[], None], threads: int = 1
+    folder: Path,
+    entry: dict[str, Any],
+    feeds: Sequence[Feeds],
+    tell: Callable[[], None],
+    threads: int = 1,
+    python: Python = OURS,
 ) -> Outputs:
     """Outputs [rows, ...] of a file by name, one row at a time: a file's ranges may depend on its batch."""
-    model = runtimes.open_model(str(folder), entry, threads)
     found: dict[str, list[NDArray[np.float32]]] = {}
-    for one in feeds:
-        for name, array in model.run(one).items():
-            found.setdefault(name, []).append(array)
-        tell()
+    with python.open(folder, entry, threads) as model:
+        for one in feeds:
+            for name, array in model.run(one).items():
+                found.setdefault(name, []).append(array)
+            tell()
     return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
 

@@ -6,9 +6,9 @@ import importlib.resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from edgebert import members, tables
+from edgebert import environments, members, tables
 from edgebert.errors import InputError, nearest
 from edgebert.tables import Table
 from edgebert.verdict import Gates
@@ -16,17 +16,33 @@ from edgebert.verdict import Gates
 RUNTIMES = {
     "onnxruntime": "ONNX Runtime",
     "litert": "LiteRT",
+    "tflite-runtime": "TensorFlow Lite Runtime",
     "tensorrt": "TensorRT",
     "onnxruntime-qnn": "ONNX Runtime with Qualcomm's QNN provider",
 }
+APART = {"tflite-runtime": "tflite-runtime-2.14"}  # cannot share our environment: runtime -> one that holds it
 
 
 class Runtime(Table):
     """What executes the file on the device."""
 
-    name: Literal["onnxruntime", "litert", "tensorrt", "onnxruntime-qnn"]
+    name: Literal["onnxruntime", "litert", "tflite-runtime", "tensorrt", "onnxruntime-qnn"]
     version: str = Field(description="the range of versions the file must load in, as pip writes it")
     session: dict[str, str] = Field(default_factory=dict, description="session entries every client sets")
+    environment: str = Field(
+        default="",
+        validate_default=True,
+        description="where files run here, as doctor knows it; empty: in our own",
+    )
+
+    @field_validator("environment")
+    @classmethod
+    def _known_environment(cls, value: str, info: ValidationInfo) -> str:
+        if value and value not in environments.KNOWN:
+            raise ValueError(f"unknown environment; {nearest(value, environments.KNOWN)}")
+        if not value and (name := info.data.get("name")) in APART:
+            raise ValueError(f"{name} cannot run beside EdgeBERT; name the environment '{APART[name]}'")
+        return value
 
 
 class Hardware(Table):
@@ -66,6 +82,9 @@ class Target(Table):
     abstract: bool = False
     format: Literal["onnx", "tflite"]
     quantizer: list[str] = Field(min_length=1, description="each ships a file; the first is the default model")
+    refuse: dict[str, str] = Field(
+        default_factory=dict, description="quantizer -> why its files are of no use here"
+    )
     opset: int | None = Field(default=None, ge=13, le=25)
     ir_version: int | None = Field(default=None, ge=7, le=14)
     runtime: Runtime
@@ -85,6 +104,14 @@ class Target(Table):
         for name in value:
             if "." not in name and (fault := members.check("quantizers", name)) is not None:
                 raise ValueError(fault)
+        return value
+
+    @field_validator("refuse")
+    @classmethod
+    def _known_refusals(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        cls._known_quantizers(list(value))
+        if wrong := [name for name in info.data.get("quantizer", []) if name in value]:
+            raise ValueError(f"'{wrong[0]}' is one of this target's own quantizers")
         return value
 
 

@@ -1,12 +1,11 @@
 """Latency of model files, measured in a process of its own: `python -m edgebert.timing < request > samples`.
 
-The contenders are the files, each alone and with the tokenizer before it; they take turns on the same texts.
+The contenders are the files, each alone and with the tokenizer before it; they take turns on the same texts. Where
+a target's files run in another Python there is no tokenizer, and each is timed alone.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from edgebert.device import measure, runtimes
+from edgebert.interpreters import OURS, Python, finish
 from edgebert.tokenization import Encoder
 from edgebert.verdict import Evidence, Latency, Speedup
 
@@ -52,12 +52,36 @@ class Timed(BaseModel):
     samples: dict[str, dict[str, list[float]]]
 
 
-def time_files(request: Request) -> Timed:
+def time_files(request: Request, python: Python = OURS) -> Timed:
     """Time the request in a process of its own, where nothing else runs."""
-    return Timed.model_validate_json(_child("edgebert.timing", request.model_dump_json()))
+    if not python.is_ours:
+        return _time_alone(request, python)
+    command = [sys.executable, "-m", "edgebert.timing"]
+    return Timed.model_validate_json(finish(command, "edgebert.timing", request.model_dump_json()))
 
 
-def start_up(contender: Contender, feeds: dict[str, Any], threads: int) -> dict[str, float]:
+def _time_alone(request: Request, python: Python) -> Timed:
+    encoder = _encoder(request)
+    rows = [encoder.encode(*text).feeds for text in request.texts[:MOST_ROWS]]
+    found = python.ask(
+        "measure",
+        {
+            "contenders": {c.which: {"folder": c.folder, "entry": c.entry} for c in request.contenders},
+            "rows": [{name: array.tolist() for name, array in row.items()} for row in rows],
+            "threads": request.threads,
+            "seconds": request.seconds,
+            "seed": request.seed,
+        },
+    )
+    return Timed(threads=request.threads, samples={which: {"model": samples} for which, samples in found.items()})
+
+
+def _encoder(request: Request) -> Encoder:
+    inputs = [tensor["name"] for tensor in request.contenders[0].entry["signature"]["inputs"]]
+    return Encoder(Path(request.tokenizer), request.max_tokens, inputs)
+
+
+def start_up(contender: Contender, feeds: dict[str, Any], threads: int, python: Python = OURS) -> dict[str, float]:
     """Medians of load time, first answer and peak memory over several processes."""
     request = {
         "folder": contender.folder,
@@ -65,34 +89,20 @@ def start_up(contender: Contender, feeds: dict[str, Any], threads: int) -> dict[
         "threads": threads,
         "feeds": {name: array.tolist() for name, array in feeds.items()},
     }
-    found = [json.loads(_child("edgebert.device.measure", json.dumps(request))) for _ in range(START_UPS)]
+    found = [python.ask("measure", request) for _ in range(START_UPS)]
     return {name: float(np.median([one[name] for one in found])) for name in found[0]}
-
-
-def _child(module: str, request: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", module], input=request, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{module} ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
-    return done.stdout
 
 
 def _measure(request: Request) -> Timed:
     """The work of the child process."""
-    inputs = [tensor["name"] for tensor in request.contenders[0].entry["signature"]["inputs"]]
-    encoder = Encoder(Path(request.tokenizer), request.max_tokens, inputs)
+    encoder = _encoder(request)
     opened = {c.which: runtimes.open_model(c.folder, c.entry, request.threads) for c in request.contenders}
     rows = [(encoder.encode(*text).feeds, text) for text in request.texts[:MOST_ROWS]]
     runs: dict[str, Any] = {}
     for which, model in opened.items():
         runs[f"{which} model"] = lambda row, model=model: model.run(row[0])
         runs[f"{which} end_to_end"] = lambda row, model=model: model.run(encoder.encode(*row[1]).feeds)
-    trial = measure.interleaved(runs, rows[: min(10, len(rows))], 1, request.seed)
-    each = sum(float(np.median(samples)) for samples in trial.values()) / 1e3
-    affordable = max(20, int(request.seconds / each))
-    rounds = min(5, max(1, affordable // len(rows)))
-    samples = measure.interleaved(runs, rows[:affordable], rounds, request.seed)
+    samples = measure.within(runs, rows, request.seconds, request.seed)
     nested: dict[str, dict[str, list[float]]] = {}
     for name, values in samples.items():
         contender, scope = name.split(" ")

@@ -41,6 +41,26 @@ def test_an_absent_environment_names_the_command_that_makes_it(name: str) -> Non
         environments.python_of(name)
 
 
+def test_a_python_that_the_packages_were_never_made_for_is_told_with_the_one_to_use(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 12, 1, "final", 0))
+    for ask in (environments.python_of, environments.install):
+        with pytest.raises(
+            SurroundingsError, match=r"never made for a Python above 3\.11; run EdgeBERT with Python 3"
+        ):
+            ask("tflite-runtime-2.14")
+    assert not list(cache.glob("environments/*/bin"))
+
+
+def test_another_list_of_packages_is_another_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environments.fingerprint_of(OLDEST)
+    assert before.startswith(OLDEST)
+    (tmp_path / f"{OLDEST}.txt").write_text("numpy==1.26.4 --hash=sha256:00\n", encoding="utf-8")
+    monkeypatch.setattr(environments, "LISTS", tmp_path)
+    assert environments.fingerprint_of(OLDEST) != before
+
+
 def test_the_command_line_ends_with_status_2_for_an_unknown_tool(run_edgebert: Run) -> None:
     done = run_edgebert("doctor", "--install", "onnxruntime-oldes")
     assert done.returncode == 2

@@ -161,8 +161,8 @@ def test_only_the_gated_metric_is_judged() -> None:
     assert verdict.holds(checks.values(), strict=True)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "fp32"])
-def test_a_float_file_is_not_asked_for_its_int8_share(precision: str) -> None:
+@pytest.mark.parametrize("precision", judgement.FLOAT_PRODUCTS)
+def test_a_file_of_float_products_is_not_asked_for_its_int8_share(precision: str) -> None:
     found = measured(model_file(precision=precision, int8_matmul_share=0.0))
     assert "int8_matmul_share" not in judged(targets.load("raspberry-pi-5"), GATES, found)
 

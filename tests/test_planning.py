@@ -3,15 +3,16 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
 
-from edgebert import planning
+from edgebert import environments, planning
 from edgebert import recipe as recipes
-from edgebert.errors import InputError
+from edgebert.errors import InputError, SurroundingsError
 from edgebert.steps import Plan
 from tests import toy
 
@@ -198,3 +199,45 @@ def test_a_column_that_the_task_does_not_have_is_told_with_the_nearest(own: Path
 def test_a_quantizer_of_another_format_is_told_with_those_that_fit(own: Path) -> None:
     with pytest.raises(InputError, match=r"'litert_dynamic' takes tflite, .* known for it: onnx_dynamic"):
         planned(own, 'quantize.quantizer="litert_dynamic"', names=["raspberry-pi-5"])
+
+
+LEGACY = "tflite-runtime-2.14"
+
+
+def test_a_refused_quantizer_is_told_with_the_reason_and_what_to_use(own: Path) -> None:
+    with pytest.raises(InputError) as told:
+        planned(own, f'targets=["android-cpu", "{LEGACY}"]', 'quantize.quantizer="litert_dynamic"')
+    said = str(told.value)
+    assert f"target '{LEGACY}': quantizer 'litert_dynamic' is refused: " in said
+    assert "wrongly, and without an error" in said
+    assert said.endswith("use instead: litert_weight_only, litert_fp16, litert_fp32")
+    assert not (own.parent / "store").exists()
+
+
+def test_a_missing_environment_is_told_before_any_step_with_what_makes_it(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEBERT_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(SurroundingsError, match=r"edgebert doctor --install tflite-runtime-2\.14$"):
+        planned(own, f'targets=["{LEGACY}"]')
+    assert not (own.parent / "store").exists()
+
+
+def test_another_list_of_the_environment_changes_the_key_of_what_is_measured_in_it(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "python_of", lambda name: Path(sys.executable))
+    before = planned(own, f'targets=["{LEGACY}"]')
+    (tmp_path / f"{LEGACY}.txt").write_text("numpy==1.26.4 --hash=sha256:00\n", encoding="utf-8")
+    monkeypatch.setattr(environments, "LISTS", tmp_path)
+    assert changed(before, planned(own, f'targets=["{LEGACY}"]')) == {"verify", "bundle"}
+
+
+def test_the_tflite_targets_share_their_steps_up_to_the_exported_file(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "python_of", lambda name: Path(sys.executable))
+    count = {
+        stage: len(found) for stage, found in keys(planned(own, f'targets=["android-cpu", "{LEGACY}"]')).items()
+    }
+    assert count == {"load": 1, "finetune": 1, "export": 1, "quantize": 4, "verify": 2, "bundle": 2}

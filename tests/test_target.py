@@ -101,6 +101,14 @@ def test_a_name_that_leads_nowhere_is_told(tmp_path: Path, name: str, message: s
         ('"onnx_dynamic"', '"onnx_dynamik"', "unknown quantizer 'onnx_dynamik'; did you mean 'onnx_dynamic'?"),
         ('cpu = "cortex-a55"', "threads = 0", "hardware.threads = 0: "),
         ('extends = "arm-cpu"\n', "", "'format' is missing"),
+        ("[hardware]", '[runtime]\nenvironment = "optimun"\n[hardware]', "did you mean 'optimum'?"),
+        (
+            "[hardware]",
+            '[runtime]\nname = "tflite-runtime"\n[hardware]',
+            "name the environment 'tflite-runtime-2.14'",
+        ),
+        ("[hardware]", '[refuse]\nonnx_dynamik = "no"\n[hardware]', "did you mean 'onnx_dynamic'?"),
+        ("[hardware]", '[refuse]\nonnx_dynamic = "no"\n[hardware]', "'onnx_dynamic' is one of this target's own"),
     ],
 )
 def test_a_faulty_profile_is_told_with_its_file(tmp_path: Path, old: str, new: str, message: str) -> None:

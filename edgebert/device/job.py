@@ -20,6 +20,7 @@ from . import bundle, conditions, measure, runtimes, selftest
 ABANDONED = 120  # exit status of a job that nobody waits for any more
 _MARK, _START = 0xEB, 0  # getpriority(_MARK, n) has no effect; the instruction counter takes it as a mark
 COUNTED = 2  # inferences of each row between marks; the cheaper one is taken
+TIMED_S, FEWEST = 60.0, 8  # seconds that timing may take where rows are slow, and rows it takes at least
 
 
 def run(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, Any]:
@@ -45,7 +46,9 @@ def run(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, 
         if request["reference"] and request["rounds"]:
             given = request["reference"]
             runs["reference"] = runtimes.open_model(given["folder"], given["entry"], request["threads"]).run
-        samples = measure.interleaved(runs, opened.feeds, request["rounds"], seed=0)
+        samples = measure.interleaved(
+            runs, _affordable(runs, opened.feeds, request["rounds"]), request["rounds"], 0
+        )
         sustained = _sustained(opened, request["sustained_s"], tell)
     found = selftest.verdict(opened, answers, samples["shipped"], watch.record())
     return dict(
@@ -104,6 +107,16 @@ def _start_up(request: Dict[str, Any]) -> Any:
         "first_ms": round((first - loaded) * 1e3, 3),
         "before_mb": round(before, 1),
     }
+
+
+def _affordable(runs: Dict[str, Any], feeds: List[Any], rounds: int) -> List[Any]:
+    """The rows to time: all, or evenly chosen ones where all would take longer than `TIMED_S` seconds."""
+    start = time.perf_counter()
+    for model in runs.values() if rounds else ():
+        model(feeds[len(feeds) // 2])
+    each = time.perf_counter() - start
+    count = max(FEWEST, int(TIMED_S / max(each * max(rounds, 1), 1e-6)))
+    return feeds if count >= len(feeds) else [feeds[i * len(feeds) // count] for i in range(count)]
 
 
 def _sustained(opened: Any, seconds: float, tell: Callable[[int, int], None]) -> Any:

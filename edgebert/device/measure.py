@@ -40,6 +40,27 @@ def interleaved(
     return samples
 
 
+def within(
+    runs: Dict[str, Callable[[Any], Any]], rows: Sequence[Any], seconds: float, seed: int
+) -> Dict[str, Any]:
+    """`interleaved`, with as many rows, and rounds of them, as about `seconds` allow: 20 rows at least, 5 rounds
+    at most."""
+    trial = interleaved(runs, rows[:10], 1, seed)
+    each = sum(float(np.median(samples)) for samples in trial.values()) / 1e3
+    affordable = max(20, int(seconds / each))
+    rounds = min(5, max(1, affordable // len(rows)))
+    return interleaved(runs, rows[:affordable], rounds, seed)
+
+
+def take_turns(contenders: Dict[str, Any], rows: Sequence[Any], threads: int, seconds: float, seed: int) -> Any:
+    """Milliseconds of each file on each row, as `within` takes them; for a process of its own.
+
+    `contenders` maps a name to folder and entry; `rows` are feeds, integers [1, tokens] by input name.
+    """
+    opened = {name: runtimes.open_model(c["folder"], c["entry"], threads) for name, c in contenders.items()}
+    return within({name: model.run for name, model in opened.items()}, rows, seconds, seed)
+
+
 def percentiles(samples: Sequence[float]) -> Dict[str, float]:
     """p50, p90 and p99 of samples in milliseconds."""
     p50, p90, p99 = np.percentile(np.asarray(samples), [50, 90, 99])
@@ -116,10 +137,19 @@ def _text(path: str) -> Any:
 
 
 def _main() -> None:
-    """Worker: a JSON request on standard input, its `start_up` as JSON on standard output."""
+    """Worker: a JSON request on standard input; on standard output its `start_up`, or samples of several files."""
     request = json.load(sys.stdin)
-    feeds = {name: np.asarray(ids) for name, ids in request["feeds"].items()}
-    print(json.dumps(start_up(request["folder"], request["entry"], feeds, request["threads"])))
+    threads = request["threads"]
+    if "contenders" in request:
+        rows = [_feeds(row) for row in request["rows"]]
+        found = take_turns(request["contenders"], rows, threads, request["seconds"], request["seed"])
+    else:
+        found = start_up(request["folder"], request["entry"], _feeds(request["feeds"]), threads)
+    print(json.dumps(found))
+
+
+def _feeds(row: Dict[str, Any]) -> Dict[str, Any]:
+    return {name: np.asarray(ids) for name, ids in row.items()}
 
 
 if __name__ == "__main__":

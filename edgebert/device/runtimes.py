@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -57,10 +57,14 @@ class OnnxModel:
 
 
 class LiteRtModel:
-    """A file in LiteRT with one signature for each length bucket, weights shared."""
+    """A TFLite file with one signature for each length bucket, weights shared.
 
-    def __init__(self, path: str, threads: int, buckets: List[int], outputs: List[str]) -> None:
-        interpreter_module = _require("ai_edge_litert.interpreter", "ai-edge-litert")
+    `interpreter_module` is LiteRT's or that of its forerunner, the TensorFlow Lite Runtime; their calls are alike.
+    """
+
+    def __init__(
+        self, interpreter_module: Any, path: str, threads: int, buckets: List[int], outputs: List[str]
+    ) -> None:
         with _without_banner():
             self._interpreter = interpreter_module.Interpreter(model_path=path, num_threads=threads)
             self._interpreter.allocate_tensors()  # before the first run, or XNNPACK's kernels are not used
@@ -94,7 +98,7 @@ def open_model(folder: str, entry: Mapping[str, Any], threads: int = 1) -> Any:
     try:
         if entry["format"] == "tflite":
             outputs = [output["name"] for output in entry["signature"]["outputs"]]
-            return LiteRtModel(path, threads, entry["buckets"], outputs)
+            return LiteRtModel(_interpreter(entry)[0], path, threads, entry["buckets"], outputs)
         tokens = entry["signature"]["inputs"][0]["shape"][1] or 0
         return OnnxModel(path, threads, entry.get("session"), tokens)
     except Exception as error:  # each runtime has exceptions of its own
@@ -106,9 +110,26 @@ def versions(entry: Mapping[str, Any]) -> Dict[str, str]:
     if entry["format"] == "tflite":
         from importlib import metadata
 
-        _require("ai_edge_litert.interpreter", "ai-edge-litert")
-        return {"name": "litert", "version": metadata.version("ai-edge-litert")}
+        _, name, package = _interpreter(entry)
+        return {"name": name, "version": metadata.version(package)}
     return {"name": "onnxruntime", "version": _require("onnxruntime", "onnxruntime").__version__}
+
+
+def _interpreter(entry: Mapping[str, Any]) -> Tuple[Any, str, str]:
+    """The module that interprets a TFLite file, the runtime's name and its package's.
+
+    A file for tflite-runtime runs in LiteRT where that is not installed; all others run in LiteRT alone.
+    """
+    older = None
+    if entry.get("runtime") == "tflite-runtime":
+        try:
+            return _require("tflite_runtime.interpreter", "tflite-runtime"), "tflite-runtime", "tflite-runtime"
+        except RuntimeMissing as error:
+            older = error
+    try:
+        return _require("ai_edge_litert.interpreter", "ai-edge-litert"), "litert", "ai-edge-litert"
+    except RuntimeMissing as error:
+        raise older or error from None
 
 
 @contextlib.contextmanager

@@ -22,7 +22,11 @@ QEMU = "qemu-aarch64"
 SUITE = "bookworm"  # Raspberry Pi OS of 2023 to 2025 is made from it; Python 3.11
 PYTHON = "3.11"
 PACKAGES = ("python3-minimal", "libpython3.11-stdlib", "libstdc++6", "libgomp1", "zlib1g")
-RUNTIMES = ("onnxruntime", "litert")
+RUNTIMES = {  # by the name in the manifest: the package
+    "onnxruntime": "onnxruntime",
+    "litert": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+}
 # Tags of wheels that Debian 12's C library (2.36) can load.
 PLATFORMS = (*(f"manylinux_2_{n}_aarch64" for n in (34, 31, 28, 27, 26, 24, 17)), "manylinux2014_aarch64")
 TOOLS = {"mmdebstrap": "mmdebstrap", QEMU: "qemu-user", "cc": "gcc libc6-dev"}
@@ -39,8 +43,8 @@ def make(place: Path, lists: Path, run: Run) -> None:
         raise SurroundingsError(f"the emulator needs packages of your system: sudo apt-get install {packages}")
     place.mkdir(parents=True, exist_ok=True)
     _debian(place, run)
-    for name in RUNTIMES:
-        install_wheels(lists / wheels(name, PYTHON), PYTHON, place / "runtimes" / name, run)
+    for name, package in RUNTIMES.items():
+        install_wheels(lists / wheels(package, PYTHON), PYTHON, place / "runtimes" / name, run)
     for name, cpu in cpus.KNOWN.items():
         board = place / "boards" / name
         board.mkdir(parents=True, exist_ok=True)
@@ -51,9 +55,9 @@ def make(place: Path, lists: Path, run: Run) -> None:
     _plugin(place, run)
 
 
-def wheels(runtime: str, python: str) -> str:
+def wheels(package: str, python: str) -> str:
     """The list of a runtime's wheels for 64-bit ARM Linux and a Python, as in 3.11."""
-    return f"arm64-{runtime}-cp{python.replace('.', '')}.txt"
+    return f"arm64-{package}-cp{python.replace('.', '')}.txt"
 
 
 def install_wheels(listed: Path, python: str, out: Path, run: Run) -> None:
@@ -64,13 +68,18 @@ def install_wheels(listed: Path, python: str, out: Path, run: Run) -> None:
     run([*command, "--no-compile", "--require-hashes", "--target", str(out), "-r", str(listed)])
 
 
+def counter(place: Path) -> Path:
+    """The plugin that counts; absent where this QEMU loads none."""
+    return place / "instructions.so"
+
+
 def command(place: Path, cpu: str, runtime: str, code: Path, counts: Path | None = None) -> list[str]:
     """The emulated Python of a board as an argument list; modules are looked for in `code`, then in the runtime.
 
     With `counts`, executed instructions are written to that file at each mark.
     """
     board = place / "boards" / cpu
-    plugin = ["-plugin", f"{place / 'instructions.so'},out={counts}"] if counts else []
+    plugin = ["-plugin", f"{counter(place)},out={counts}"] if counts else []
     path = os.pathsep.join([str(code), str(place / "runtimes" / runtime)])
     variables = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
     given = [part for name, value in variables.items() for part in ("-E", f"{name}={value}")]
@@ -99,25 +108,17 @@ def _debian(place: Path, run: Run) -> None:
 
 
 def _plugin(place: Path, run: Run) -> None:
-    """Compile the plugin for the interface that this QEMU has: the one that a first program runs under."""
-    source, built = Path(__file__).with_name("instructions.c"), place / "instructions.so"
+    """Compile the plugin for the interface that this QEMU has: the one that a first program runs under.
+
+    A QEMU that loads no plugins (Debian 13's is linked statically) leaves none: it emulates, and counts nothing.
+    """
+    source, built = Path(__file__).with_name("instructions.c"), counter(place)
     board = place / "boards" / "cortex-a72"
-    for number, version in enumerate(PLUGIN_APIS, 1):
+    for version in PLUGIN_APIS:
         options = ["-O2", "-shared", "-fPIC", "-fvisibility=hidden", f"-DQEMU_PLUGIN_API={version}"]
         run(["cc", *options, "-o", str(built), str(source)])
-        plugin = f"{built},out={os.devnull}"
-        trial = [
-            QEMU,
-            "-cpu",
-            "cortex-a72",
-            "-plugin",
-            plugin,
-            "-L",
-            str(board),
-            str(board / f"usr/bin/python{PYTHON}"),
-            "-V",
-        ]
-        if number == len(PLUGIN_APIS):
-            run(trial)
-        elif subprocess.run(trial, capture_output=True, check=False).returncode == 0:
+        trial = [QEMU, "-cpu", "cortex-a72", "-plugin", f"{built},out={os.devnull}", "-L", str(board)]
+        trial += [str(board / f"usr/bin/python{PYTHON}"), "-V"]
+        if subprocess.run(trial, capture_output=True, check=False).returncode == 0:
             return
+        built.unlink()

@@ -9,6 +9,8 @@ from typing import Any
 
 from edgebert.artifact import Signature, Tensor
 from edgebert.formats import ExportShape, Graph
+from edgebert.onnx_graph import drop_identities
+from edgebert.onnx_shapes import fold_shapes
 
 NAME = "onnx"
 NEEDS = ("torch", "onnx", "onnxruntime")
@@ -58,6 +60,8 @@ def export(
     graph = onnx.load(str(out))
     graph.ir_version = shape.ir_version  # the library writes its newest, which older runtimes refuse
     del graph.graph.value_info[:]
+    drop_identities(graph)
+    fold_shapes(graph)
     graph.producer_name, graph.producer_version = "edgebert", ""
     onnx.checker.check_model(graph)
     onnx.save(graph, str(out))

@@ -39,7 +39,11 @@ def export(
 
 
 def inspect(path: Path) -> Graph:
-    """Operators, int8 share by multiply-adds in the longest signature, constants that are not int8."""
+    """Operators, int8 share by multiply-adds in the longest signature, weights that are not stored as int8.
+
+    A product is int8 where it reads int8 weights itself: behind a DEQUANTIZE it is a float product of the same
+    weights.
+    """
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -51,18 +55,23 @@ def inspect(path: Path) -> Graph:
     longest = max(model.subgraphs, key=lambda graph: max(int(t.shape[-1]) for t in _inputs(graph)))
     work: Counter[bool] = Counter()
     kept_float = []
+    widened = {
+        op.outputs[0]: longest.tensors[op.inputs[0]]
+        for op in longest.operators
+        if codes[op.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE
+    }
     for op in longest.operators:
         if codes[op.opcodeIndex] not in (
             schema.BuiltinOperator.FULLY_CONNECTED,
             schema.BuiltinOperator.BATCH_MATMUL,
         ):
             continue
-        weights = longest.tensors[op.inputs[1]]
+        weights = widened.get(op.inputs[1], longest.tensors[op.inputs[1]])
         if not _is_constant(model, weights):
             continue
         is_int8 = weights.type == schema.TensorType.INT8
         rows = prod(longest.tensors[op.outputs[0]].shape[:-1])
-        work[is_int8] += prod(weights.shape) * rows
+        work[is_int8 and op.inputs[1] not in widened] += prod(weights.shape) * rows
         if not is_int8:
             kept_float.append(weights.name.decode())
     return Graph(
@@ -73,6 +82,24 @@ def inspect(path: Path) -> Graph:
         ir_version=None,
         flex_ops=sum(used[i] for i in custom),
     )
+
+
+def foreign(path: Path) -> list[str]:
+    """A line where the file holds operators outside TFLite's own set: they need Flex or an app's own kernel."""
+    count = inspect(path).flex_ops
+    return [f"{count} operators outside TFLite's own set"] if count else []
+
+
+def infinite(path: Path) -> list[str]:
+    """Names of fp16 constants that hold an infinity, once for each signature."""
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(path))
+    halves = [t for graph in model.subgraphs for t in graph.tensors if t.type == schema.TensorType.FLOAT16]
+    held = [(t, model.buffers[t.buffer].data) for t in halves]
+    return [t.name.decode() for t, data in held if data is not None and np.isinf(np.frombuffer(data, "<f2")).any()]
 
 
 def _inputs(graph: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert.errors import InputError
+from edgebert import litert_weights
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -20,19 +20,14 @@ NEEDS_BATCHES = False
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
     """Quantize FULLY_CONNECTED and EMBEDDING_LOOKUP of the file `source`; other operators stay float."""
-    from ai_edge_quantizer import quantizer, recipe
+    from ai_edge_quantizer import recipe
 
-    if settings.keep_float:
-        raise InputError("[quantize] keep_float: litert_dynamic cannot keep single tensors float yet; remove it")
-    tool = quantizer.Quantizer(str(source))
-    tool.load_quantization_recipe(recipe.dynamic_wi8_afp32())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    tool.quantize().export_model(str(out), overwrite=True)
+    litert_weights.refuse_kept_float("litert_dynamic", settings.keep_float)
+    litert_weights.quantize(source, recipe.dynamic_wi8_afp32(), out)
 
 
 def violations(path: Path) -> list[str]:
     """Operators outside TFLite's own set: they would need Flex or an app's own kernel."""
     from edgebert.formats import tflite
 
-    graph = tflite.inspect(path)
-    return [f"{graph.flex_ops} operators outside TFLite's own set"] if graph.flex_ops else []
+    return tflite.foreign(path)

@@ -6,7 +6,15 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert.onnx_graph import embedding_tables, gemm_to_matmul, products, quantize_tables, select
+from edgebert.onnx_gelu import tanh_gelu
+from edgebert.onnx_graph import (
+    drop_zero_points,
+    embedding_tables,
+    gemm_to_matmul,
+    products,
+    quantize_tables,
+    select,
+)
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -26,6 +34,7 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
 
     model = onnx.load(str(source))
     gemm_to_matmul(model)
+    tanh_gelu(model)
     with_constant, without = products(model)
     kept_float = select([*with_constant, *embedding_tables(model)], settings.keep_float)
     quantize_tables(model, kept_float)
@@ -43,6 +52,7 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
     finally:
         logging.disable(logging.NOTSET)
     written = onnx.load(str(out))
+    drop_zero_points(written)
     written.ir_version = model.ir_version
     onnx.save(written, str(out))
 

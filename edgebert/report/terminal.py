@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from edgebert.judgement import speed_not_judged
+from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
 from edgebert.manifest import Manifest, ModelFile
 from edgebert.proof import Instructions, Proof
 from edgebert.steps import Outcome, Plan, Step
@@ -213,10 +213,10 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
         lines.append(Text(f"timed on {manifest.latency[0].host}, {manifest.latency[0].measured_at}", style="dim"))
     for file in manifest.models:
         kept = f"; kept float: {', '.join(file.kept_float)}" if file.kept_float else ""
-        lines.append(
-            f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, int8 share of matrix products "
-            f"{file.int8_matmul_share:.3f}{kept}"
-        )
+        products = f"int8 share of matrix products {file.int8_matmul_share:.3f}{kept}"
+        if file.precision in FLOAT_PRODUCTS:
+            products = f"{file.precision}, all matrix products in floating point"
+        lines.append(f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, {products}")
     lines += [_said(one) for one in proofs]
     made = manifest.provenance
     lines.append(
@@ -243,10 +243,10 @@ def proven(found: Proof, path: Path) -> RenderableType:
     if (counted := found.instructions) is not None:
         lines.append(_counts(counted))
     for one in found.latency:
-        lines.append(
-            f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {one.p90_ms:.2f}, p99 {one.p99_ms:.2f}, {one.threads} "
-            f"threads, {one.runs} runs [{one.evidence}]"
-        )
+        said = f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {one.p90_ms:.2f}, p99 {one.p99_ms:.2f}"
+        lines.append(Text(f"{said}; {one.threads} threads, {one.runs} runs, evidence {one.evidence}"))
+    if (ratio := found.speedup) is not None:
+        lines.append(f"{ratio.value:.2f}x the reference's speed ({ratio.p10:.2f} to {ratio.p90:.2f})")
     if (long := found.sustained) is not None:
         lines.append(
             f"sustained {long['seconds']:.0f} s: p50 {long['p50_ms']:.2f} ms; first quarter "

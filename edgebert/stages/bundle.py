@@ -17,7 +17,9 @@ from edgebert.store import ENTRY, digest_of_files
 from edgebert.target import Target
 from edgebert.verdict import Gates
 
-STAYS_AT_HOME = {"__main__.py", "bundle_main.py", "replay.py", "job.py"}  # a bundle has no use for these
+STAYS_AT_HOME = {"__main__.py", "answers.py", "bundle_main.py", "job.py", "replay.py"}  # of no use in a bundle
+
+PACKAGES = {"tflite-runtime": "'numpy<2' 'tflite-runtime>=2.14,<2.15'"}  # to run a bundle; else by its format
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
             name=target.name,
             runtime=target.runtime.name,
             version=target.runtime.version,
+            environment=target.runtime.environment,
             board=target.hardware.board,
             threads=target.hardware.threads,
             arch=target.hardware.arch,
@@ -86,11 +89,19 @@ def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
         out_of_scope=found.out_of_scope,
         checks=checks,
         provenance=Provenance(
-            **contents.provenance,
+            **_with_runtime(contents, found),
             test_scored=found.test_scored,
             built_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         ),
     )
+
+
+def _with_runtime(contents: Contents, found: measured.Measured) -> dict[str, Any]:
+    """Provenance, which also names the runtime of an environment: it is none of the packages installed here."""
+    if not contents.target.runtime.environment:
+        return contents.provenance
+    versions = {**contents.provenance["versions"], found.ran_in["name"]: found.ran_in["version"]}
+    return {**contents.provenance, "versions": versions}
 
 
 def _write_config(contents: Contents, out: Path) -> None:
@@ -123,5 +134,8 @@ def _write_readme(manifest: Manifest, out: Path) -> None:
     environment = jinja2.Environment(  # noqa: S701  # Markdown, not HTML
         loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    page = environment.get_template("bundle_readme.md.j2").render(m=manifest, file=manifest.file())
+    own = "numpy ai-edge-litert" if manifest.file().format == "tflite" else "numpy onnxruntime"
+    page = environment.get_template("bundle_readme.md.j2").render(
+        m=manifest, file=manifest.file(), packages=PACKAGES.get(manifest.target.runtime, own)
+    )
     (out / "README.md").write_text(page, encoding="utf-8")

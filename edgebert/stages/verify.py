@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from edgebert import scoring, timing
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Splits
+from edgebert.interpreters import Python
 from edgebert.manifest import ModelFile, OutOfScopeFacts
 from edgebert.measured import FILE, GOLDEN, SAMPLES, Measured
 from edgebert.tasks import Outputs, Task
@@ -29,23 +28,33 @@ if TYPE_CHECKING:
 
 GOLDEN_ROWS = 64
 # Largest difference of logits, relative to the largest golden logit, that another CPU's rounding may cause. int8:
-# outputs of the same file on ARM correlate .9995 or better with x86's, which is 3 % in norm.
-TOLERANCE = {"int8": 0.05, "a16w8": 0.05, "fp16": 0.01, "fp32": 1e-3}
+# outputs of the same file on ARM correlate .9995 or better with x86's, which is 3 % in norm. int8_weights: its
+# products are fp32's.
+TOLERANCE = {"int8": 0.05, "a16w8": 0.05, "fp16": 0.01, "fp32": 1e-3, "int8_weights": 1e-3}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What verify reads: the trained model, the fp32 file, the files that ship with their quantizers."""
+    """What verify reads: the trained model, the fp32 file, the files that ship with their quantizers.
+
+    `runtime` and `session` are those of the target's profile, `python` is where its files run.
+    """
 
     teacher: Artifact
     reference: Artifact
     shipped: dict[str, Artifact]
     quantizers: dict[str, ModuleType]
+    runtime: str
     session: dict[str, str]
+    python: Python
     threads: Sequence[int]
     golden_texts: Sequence[str] | None
     seed: int
     test_scored: int
+
+    def entry(self, artifact: Artifact, model: str) -> dict[str, Any]:
+        """What the device code needs to know of one of the files."""
+        return artifact.entry(model, self.session, self.runtime)
 
 
 def run(
@@ -59,6 +68,7 @@ def run(
 ) -> None:
     """Write measurements, golden rows and raw latency samples to `out`."""
     labels = work.teacher.labels
+    ran_in = work.python.runtime(work.reference.folder, work.entry(work.reference, "reference"))
     encoder = Encoder(work.teacher.folder, work.teacher.max_tokens, architecture.INPUTS)
     test = scoring.encode(encoder, task, splits.test.rows)
     dev = scoring.encode(encoder, task, splits.dev.rows)
@@ -74,7 +84,8 @@ def run(
         tell(done, int(total * 1.3))  # what follows the scoring is about a third of its work
 
     def through(artifact: Artifact, model: str, feeds: Sequence[Feeds]) -> Outputs:
-        return scoring.outputs_of(artifact.folder, artifact.entry(model, work.session), feeds, tick)
+        entry = work.entry(artifact, model)
+        return scoring.outputs_of(artifact.folder, entry, feeds, tick, python=work.python)
 
     teacher = scoring.teacher_outputs(task.model(work.teacher.folder, None).eval(), task.OUTPUTS, test, tick)
     reference = through(work.reference, "reference", test)
@@ -91,7 +102,7 @@ def run(
         placement = {"npu": None, "gpu": None, "cpu": sum(graph.ops.values())}
         files.append(
             ModelFile(
-                **artifact.entry(model, work.session),
+                **work.entry(artifact, model),
                 bytes=artifact.path.stat().st_size,
                 parameters=artifact.parameters,
                 **graph.model_dump(exclude={"flex_ops"}),
@@ -114,6 +125,7 @@ def run(
         threshold=threshold,
         out_of_scope=facts,
         chance=task.chance(splits.test.rows),
+        ran_in=ran_in,
         test_scored=work.test_scored,
     )
     (out / FILE).write_text(measured.model_dump_json(indent=1), encoding="utf-8")
@@ -183,18 +195,8 @@ def _listed(outputs: Outputs, row: int) -> dict[str, list[float]]:
 def _replayed(work: Work, model: str, golden: Path) -> float:
     """Largest difference between the golden outputs and those of the same file in a fresh process."""
     artifact = work.shipped[model]
-    request = {
-        "folder": str(artifact.folder),
-        "entry": artifact.entry(model, work.session),
-        "golden": str(golden),
-    }
-    command = [sys.executable, "-m", "edgebert.device.replay"]
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(
-            f"the replay of golden rows ended with {done.returncode}: {done.stderr.strip()[-2000:]}"
-        )
-    return float(json.loads(done.stdout)["max_abs_diff"])
+    request = {"folder": str(artifact.folder), "entry": work.entry(artifact, model), "golden": str(golden)}
+    return float(work.python.ask("replay", request)["max_abs_diff"])
 
 
 def _time(
@@ -207,15 +209,12 @@ def _time(
     latency: list[Latency] = []
     speedups: list[Speedup] = []
     peaks: dict[str, float] = {}
-    against = Contender(
-        which="reference", folder=str(work.reference.folder), entry=work.reference.entry("fp32", work.session)
-    )
+    reference = work.entry(work.reference, "fp32")
+    against = Contender(which="reference", folder=str(work.reference.folder), entry=reference)
     for model, artifact in work.shipped.items():
-        shipped = Contender(
-            which="shipped", folder=str(artifact.folder), entry=artifact.entry(model, work.session)
-        )
+        shipped = Contender(which="shipped", folder=str(artifact.folder), entry=work.entry(artifact, model))
         contenders = [shipped, against]
-        starts = {str(c.which): timing.start_up(c, feeds[chosen[0]], 1) for c in contenders}
+        starts = {str(c.which): timing.start_up(c, feeds[chosen[0]], 1, work.python) for c in contenders}
         peaks[model] = starts["shipped"]["peak_memory_mb"]
         for threads in work.threads:
             request = Request(
@@ -226,7 +225,7 @@ def _time(
                 threads=threads,
                 seed=work.seed,
             )
-            timed = timing.time_files(request)
+            timed = timing.time_files(request, work.python)
             raw[f"{model} {threads}"] = timed.samples
             latency += timing.latencies(timed, model, starts if threads == 1 else {}, "host")
             if threads == 1 and (ratio := timing.speedup(timed, model, "host")) is not None:

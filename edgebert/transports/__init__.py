@@ -55,7 +55,8 @@ class Job:
         """The worker's request, with the paths as the device sees them."""
         given = None
         if self.reference is not None and reference is not None:
-            given = {"folder": reference, "entry": self.reference.entry("reference", self.entry["session"])}
+            entry = self.reference.entry("reference", self.entry["session"], self.entry["runtime"])
+            given = {"folder": reference, "entry": entry}
         return {
             "bundle": bundle,
             "model": self.entry["id"],

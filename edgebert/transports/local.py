@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from edgebert import jobs
 from edgebert.errors import MissingExtraError
+from edgebert.interpreters import Python
 from edgebert.manifest import Manifest
 from edgebert.transports import SURROUNDINGS, Job, Observation, Options, evidence_of, result_of
 
@@ -21,10 +20,14 @@ def fault(address: str, manifest: Manifest) -> str | None:
 
 
 def run(address: str, job: Job, options: Options) -> Observation:
-    """Run the job with this Python. Raises MissingExtraError where the runtime is not installed."""
+    """Run the job with the Python that runs files of its target.
+
+    Raises MissingExtraError where the runtime is not installed, SurroundingsError where its environment is absent.
+    """
+    command = Python(job.manifest.target.environment).command("job", "run")
     reference = str(job.reference.folder) if job.reference else None
     request = job.request(str(job.bundle), reference)
-    finished = jobs.follow([sys.executable, "-m", "edgebert.device.job", "run"], request, job.limit_s, job.tell)
+    finished = jobs.follow(command, request, job.limit_s, job.tell)
     if finished.status == SURROUNDINGS:
         extra = "litert" if job.entry["format"] == "tflite" else "build"
         raise MissingExtraError(f"running {job.bundle}", extra)

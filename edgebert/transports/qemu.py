@@ -24,7 +24,6 @@ NAME = "qemu"
 USES: tuple[str, ...] = ()
 TIMED = False
 SUSTAINED = False
-RUNTIMES = {"onnxruntime": "onnxruntime", "litert": "litert"}  # the manifest's name to the userland's
 COUNTED_ROWS = 4
 
 
@@ -33,8 +32,8 @@ def fault(address: str, manifest: Manifest) -> str | None:
     target, cpu = manifest.target, address or manifest.target.cpu
     if target.accelerator != "none":
         return f"{NAME} emulates CPUs; the {target.accelerator} of {target.name} is none"
-    if target.runtime not in RUNTIMES:
-        return f"{NAME} has no {target.runtime}; it runs {', '.join(RUNTIMES)}"
+    if target.runtime not in userland.RUNTIMES:
+        return f"{NAME} has no {target.runtime}; it runs {', '.join(userland.RUNTIMES)}"
     if target.arch not in ("aarch64", ""):
         return f"{NAME} emulates aarch64; {target.name} is {target.arch}"
     if not cpu:
@@ -48,38 +47,53 @@ def run(address: str, job: Job, options: Options) -> Observation:
     """Run the self-test and, beside it, count. Raises SurroundingsError where the userland is not set up."""
     place = environments.place_of(NAME)
     cpu = address or job.manifest.target.cpu
-    runtime = RUNTIMES[job.manifest.target.runtime]
+    runtime = job.manifest.target.runtime
     where = f"the emulated {cpu}"
     with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
         room = Path(folder)
         jobs.copy_code(room)
-        counts = room / "counts.jsonl"
+        tell = _Together(job)
         reference = str(job.reference.folder) if job.reference else None
         request = job.request(str(job.bundle), reference, rounds=0, sustained_s=0)
-        chosen = counted_rows(job.bundle)
-        tell, stop = _Together(job), threading.Event()
+        stop = threading.Event()
         with ThreadPoolExecutor(1) as beside:
-            counting = beside.submit(
-                jobs.follow,
-                [*userland.command(place, cpu, runtime, room, counts), "-m", "device.job", "count"],
-                {**request, "counted": chosen},
-                job.limit_s,
-                tell.counting,
-                stop=stop,
-            )
+            counting = beside.submit(_counted, job, request, cpu, room, tell.counting, stop)
             try:
                 command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
                 answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
                 found = result_of(answered, where, job.limit_s, str)
-                order = result_of(counting.result(), where, job.limit_s, str)["order"]
+                instructions = counting.result()
             finally:
                 stop.set()  # an interrupt or a failure does not wait for the counting
-        lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
     own = cpu == job.manifest.target.cpu
     evidence: dict[Aspect, Evidence] = dict.fromkeys(ASPECTS, "emulator") if own else {}
     found["host"].update(board=None, cpu=f"{cpu} under {userland.QEMU}")  # no board ran it
-    instructions = summary(order, lines, _tokens(job.bundle, chosen))
-    return Observation(f"{NAME}:{cpu}", found, evidence, instructions)
+    absent = (
+        {} if own else {"level": f"{cpu} is not the CPU of {job.manifest.target.name}, {job.manifest.target.cpu}"}
+    )
+    if instructions is None:
+        absent["instruction_ratio"] = f"this {userland.QEMU} loads no plugins; that of Debian 12 does"
+    return Observation(f"{NAME}:{cpu}", found, evidence, instructions, absent)
+
+
+def _counted(
+    job: Job, request: dict[str, Any], cpu: str, room: Path, tell: jobs.Tell, stop: threading.Event
+) -> Instructions | None:
+    """What the plugin counts on some golden rows; None where QEMU loads no plugins."""
+    place = environments.place_of(NAME)
+    if not userland.counter(place).exists():
+        return None
+    chosen, counts = counted_rows(job.bundle), room / "counts.jsonl"
+    command = [
+        *userland.command(place, cpu, job.manifest.target.runtime, room, counts),
+        "-m",
+        "device.job",
+        "count",
+    ]
+    finished = jobs.follow(command, {**request, "counted": chosen}, job.limit_s, tell, stop=stop)
+    order = result_of(finished, f"the emulated {cpu}", job.limit_s, str)["order"]
+    lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
+    return summary(order, lines, _tokens(job.bundle, chosen))
 
 
 def counted_rows(bundle: Path) -> list[int]:

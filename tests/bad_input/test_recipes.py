@@ -140,6 +140,13 @@ def test_a_quantizer_of_another_format_is_refused(run_edgebert: Run, project: Pa
     assert all(part in said for part in wanted), said
 
 
+def test_a_quantizer_that_the_target_gets_wrong_is_refused(run_edgebert: Run, project: Path) -> None:
+    own = ("--set", 'targets=["tflite-runtime-2.14"]', "--set", 'quantize.quantizer="litert_dynamic"')
+    said = refused(run_edgebert, project, *own)
+    wanted = ("tflite-runtime-2.14", "'litert_dynamic' is refused", "without an error", "litert_weight_only")
+    assert all(part in said for part in wanted), said
+
+
 def test_code_of_ones_own_that_is_not_there_is_told(run_edgebert: Run, project: Path) -> None:
     said = refused(run_edgebert, project, "--allow-code", "--set", 'quantize.quantizer="no_such_module.mine"')
     assert "no_such_module.mine" in said

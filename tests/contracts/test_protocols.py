@@ -16,6 +16,9 @@ from edgebert.formats import Format, onnx, tflite
 from edgebert.quantizers import (
     Quantizer,
     litert_dynamic,
+    litert_fp16,
+    litert_fp32,
+    litert_weight_only,
     onnx_dynamic,
     onnx_fp16,
     onnx_qnn,
@@ -27,7 +30,16 @@ from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [bert]
 TASKS: list[Task] = [text_classification]
-QUANTIZERS: list[Quantizer] = [litert_dynamic, onnx_dynamic, onnx_fp16, onnx_qnn, onnx_tensorrt]
+QUANTIZERS: list[Quantizer] = [
+    litert_dynamic,
+    litert_fp16,
+    litert_fp32,
+    litert_weight_only,
+    onnx_dynamic,
+    onnx_fp16,
+    onnx_qnn,
+    onnx_tensorrt,
+]
 FORMATS: list[Format] = [onnx, tflite]
 TRANSPORTS: list[Transport] = [local, qemu]
 LISTED: dict[str, Sequence[object]] = {

@@ -14,8 +14,9 @@ from edgebert import artifact, members, quiet, scoring, target
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError
 from edgebert.formats import ExportShape
+from edgebert.judgement import FLOAT_PRODUCTS
 from edgebert.quantizers import Settings
-from edgebert.stages import export
+from edgebert.stages import export, verify
 from edgebert.tasks import Outputs
 from edgebert.tokenization import Encoder, Feeds
 from tests import toy
@@ -23,7 +24,7 @@ from tests.conftest import Built
 
 FIXED_LENGTH = 32
 NEEDS_FIXED_LENGTH = {"onnx_qnn"}  # the NPU's compiler takes no other
-CANNOT_KEEP_FLOAT = {"litert_dynamic"}
+CANNOT_KEEP_FLOAT = {"litert_dynamic", "litert_fp16", "litert_fp32", "litert_weight_only"}
 TAKES = {name: str(members.find("quantizers", name).TAKES) for name in members.names("quantizers")}
 CASES = [
     (name, length)
@@ -119,7 +120,7 @@ def test_the_file_answers_as_the_fp32_file_does(quantized: Quantized, trained: T
 
 def test_the_share_of_int8_products_is_that_of_the_precision(quantized: Quantized) -> None:
     graph = members.find("formats", quantized.quantizer.GIVES).inspect(quantized.shipped.path)
-    if quantized.quantizer.PRECISION == "fp16":
+    if quantized.quantizer.PRECISION in FLOAT_PRODUCTS:
         assert graph.int8_matmul_share == 0
     else:
         assert graph.int8_matmul_share >= 0.95
@@ -167,3 +168,13 @@ def test_every_quantizer_of_a_shipped_target_is_tested_at_the_targets_kind_of_le
     for one in (target.load(name) for name in target.names()):
         fixed = "buckets" if one.format == "tflite" else "fixed" if one.shape.tokens else "natural"
         assert {(name, fixed) for name in one.quantizer} <= set(CASES)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_verify_knows_how_far_the_precision_may_round(name: str) -> None:
+    assert members.find("quantizers", name).PRECISION in verify.TOLERANCE
+
+
+def test_all_quantizers_for_tflite_can_ship_together() -> None:
+    made = [members.find("quantizers", name) for name, form in TAKES.items() if form == "tflite"]
+    assert len({one.ID for one in made}) == len({one.FILE for one in made}) == len(made)

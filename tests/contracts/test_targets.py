@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from edgebert import members, pipeline, planning, target
+from edgebert import environments, members, pipeline, planning, target
 from edgebert import recipe as recipes
+from edgebert.errors import SurroundingsError
+from edgebert.interpreters import Python
 from edgebert.steps import Outcome
 from tests import toy
 from tests.conftest import ROOT
@@ -17,7 +19,13 @@ from tests.conftest import ROOT
 FILES = sorted((ROOT / "targets").glob("*.toml"))
 NAMES = [path.stem for path in FILES]
 BUILDABLE = target.names()
-RUNTIME_OF = {"onnxruntime": "onnx", "tensorrt": "onnx", "onnxruntime-qnn": "onnx", "litert": "tflite"}
+RUNTIME_OF = {
+    "onnxruntime": "onnx",
+    "tensorrt": "onnx",
+    "onnxruntime-qnn": "onnx",
+    "litert": "tflite",
+    "tflite-runtime": "tflite",
+}
 
 
 def test_the_profiles_of_this_checkout_are_the_ones_in_use() -> None:
@@ -45,6 +53,24 @@ def test_its_runtime_reads_its_format(name: str) -> None:
     profile = target.load(name)
     assert RUNTIME_OF[profile.runtime.name] == profile.format
     assert len(SpecifierSet(profile.runtime.version)) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if target.load(name).runtime.environment])
+def test_its_environment_holds_its_runtime_in_a_version_of_its_range(name: str) -> None:
+    from packaging.specifiers import SpecifierSet
+
+    runtime = target.load(name).runtime
+    pins = (environments.LISTS / f"{runtime.environment}.txt").read_text(encoding="utf-8")
+    [version] = re.findall(rf"^{runtime.name}==(\S+)", pins, flags=re.MULTILINE)
+    assert version in SpecifierSet(runtime.version)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_refuses_has_a_reason_and_is_of_its_format(name: str) -> None:
+    profile = target.load(name)
+    for quantizer, reason in profile.refuse.items():
+        assert members.find("quantizers", quantizer).TAKES == profile.format
+        assert len(reason) > 20 and not reason.endswith(".")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,10 +119,20 @@ def test_a_base_is_not_built_for(name: str) -> None:
         target.buildable(name)
 
 
+def absent(name: str) -> str | None:
+    """Why a target cannot be built for here, or None."""
+    try:
+        Python(target.load(name).runtime.environment).require()
+    except SurroundingsError as error:
+        return str(error)
+    return None
+
+
 @pytest.fixture(scope="module")
 def built_for_all(toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     folder = tmp_path_factory.mktemp("all")
-    recipe = toy.write_project(folder / "project", toy_model, BUILDABLE)
+    names = [name for name in BUILDABLE if absent(name) is None]
+    recipe = toy.write_project(folder / "project", toy_model, names)
     plan = planning.plan(recipes.load(recipe), None, folder / "out" / ".store")
     return pipeline.run(plan, folder / "out", pipeline.Unwatched())
 
@@ -104,6 +140,8 @@ def built_for_all(toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BUILDABLE)
 def test_the_toy_builds_and_passes(name: str, built_for_all: dict[str, Outcome]) -> None:
+    if (reason := absent(name)) is not None:
+        pytest.skip(reason)
     outcome, profile = built_for_all[name], target.load(name)
     assert outcome.verdict.passed
     assert outcome.folder.name == name

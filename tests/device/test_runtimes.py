@@ -161,3 +161,42 @@ def test_opening_a_model_prints_nothing(target: str, built: Built) -> None:
     )
     assert done.stdout == ""
     assert done.stderr == "still heard\n"
+
+
+def tflite_entry(built: Built) -> dict[str, Any]:
+    return bundles.model_entry(bundles.read(str(built.bundle("android-cpu"))))
+
+
+def test_a_file_for_tflite_runtime_runs_in_litert_where_that_is_not_installed(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, plain = built.bundle("android-cpu"), tflite_entry(built)
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+    entry = {**plain, "runtime": "tflite-runtime"}
+    assert runtimes.versions(entry) == {"name": "litert", "version": metadata.version("ai-edge-litert")}
+    [feeds] = golden_feeds(folder, 1)
+    found, expected = (runtimes.open_model(str(folder), one).run(feeds)["logits"] for one in (entry, plain))
+    np.testing.assert_array_equal(found, expected)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(runtimes.RuntimeMissing, match="pip install tflite-runtime"):
+        runtimes.open_model(str(folder), entry)
+
+
+@pytest.mark.parametrize("entry", [{}, {"runtime": ""}, {"runtime": "litert"}])
+def test_any_other_tflite_file_runs_in_litert_alone(
+    entry: dict[str, str], built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = {key: value for key, value in tflite_entry(built).items() if key != "runtime"}
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", sys)  # not an interpreter at all
+    assert runtimes.versions({**plain, **entry})["name"] == "litert"
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(runtimes.RuntimeMissing, match="pip install ai-edge-litert"):
+        runtimes.open_model(str(built.bundle("android-cpu")), {**plain, **entry})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_manifest_names_the_runtime_of_the_targets_profile(target: str, built: Built) -> None:
+    from edgebert import target as targets
+
+    for entry in bundles.read(str(built.bundle(target)))["models"]:
+        assert entry["runtime"] == targets.load(target).runtime.name

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import edgebert
-from edgebert import opening, target
+from edgebert import environments, opening, target
 from tests import toy
 from tests.conftest import ROOT, Built
 
@@ -79,7 +79,7 @@ def test_the_wheel_holds_its_data_and_says_that_it_is_typed(wheel: Path) -> None
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "edgebert").rglob("*.py")}
     assert modules <= names
     assert {"edgebert/py.typed", "edgebert/stages/bundle_readme.md.j2"} <= names
-    assert {f"edgebert/environment_lists/{n}.txt" for n in ("optimum", "onnxruntime-oldest")} <= names
+    assert {f"edgebert/environment_lists/{path.name}" for path in environments.LISTS.iterdir()} <= names
     assert {name.split("/")[0] for name in names} == {"edgebert", f"edgebert-{edgebert.__version__}.dist-info"}
 
 

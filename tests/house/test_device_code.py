@@ -15,7 +15,7 @@ FILES = sorted((ROOT / "edgebert" / "device").glob("*.py"))
 BY_NAME = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 NEWER_THAN_3_8 = {"graphlib", "tomllib", "zoneinfo"}
 ALLOWED = (sys.stdlib_module_names - NEWER_THAN_3_8) | {"numpy"}
-RUNTIMES = {"onnxruntime", "ai_edge_litert"}
+RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime"}
 GENERIC_SINCE_3_9 = {"dict", "frozenset", "list", "set", "tuple", "type"}
 METHODS_SINCE_3_9 = {"bit_count", "file_digest", "is_relative_to", "removeprefix", "removesuffix", "with_stem"}
 TYPING_SINCE_3_9 = {

@@ -1,0 +1,258 @@
+"""ssh: a real board, over the user's own OpenSSH client. What is sent is kept there under its digest."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import shlex
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from edgebert import environments, jobs, openssh, parcels
+from edgebert.device import board as boards
+from edgebert.device import bundle as bundles
+from edgebert.errors import InputError, SurroundingsError
+from edgebert.manifest import Manifest
+from edgebert.openssh import Client
+from edgebert.parcels import Parcel
+from edgebert.proof import ASPECTS, Aspect
+from edgebert.transports import WRONG_INPUT, Job, Observation, Options, result_of
+from edgebert.verdict import Evidence
+
+NAME = "ssh"
+USES = ("ssh_config", "install_runtime", "clean")
+TIMED = True
+SUSTAINED = True
+# The manifest's runtime to the distribution that brings it; files for TensorRT run in ONNX Runtime on the CPU.
+PACKAGES = {
+    "onnxruntime": "onnxruntime",
+    "onnxruntime-qnn": "onnxruntime",
+    "tensorrt": "onnxruntime",
+    "litert": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+}
+# Distributions that bring a package's module; the first is what we install.
+MODULES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-qnn")}
+PROBE_S, SEND_S = 60.0, 1800.0
+
+
+@dataclass(frozen=True)
+class Board:
+    """The far side, probed."""
+
+    client: Client
+    facts: dict[str, Any]
+
+    def has(self, name: str) -> bool:
+        """Whether something was received there before."""
+        return name in self.facts["here"]
+
+
+def fault(address: str, manifest: Manifest) -> str | None:
+    """An address is //user@host[:port], or a host of the user's ssh config."""
+    try:
+        openssh.destination(address)
+    except ValueError as error:
+        return str(error)
+    if manifest.target.system == "android":
+        return f"{manifest.target.name} is for Android; use --on adb"
+    return None
+
+
+def run(address: str, job: Job, options: Options) -> Observation:
+    """Probe the board, send what it lacks, run the job there. Raises InputError, SurroundingsError."""
+    openssh.require()
+    openssh.check_config(options.ssh_config)
+    client = Client(openssh.destination(address), options.ssh_config)
+    package = PACKAGES[job.manifest.target.runtime]
+    board = _probe(client, package)
+    _check_machine(board, job.manifest)
+    try:
+        paths = _runtime(board, job, package, options)
+        with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
+            sent = _send(board, job, Path(folder))
+        found = _run(board, job, sent, [*paths, sent["code"]])
+    finally:
+        if options.clean:
+            with contextlib.suppress(SurroundingsError):
+                _called(client, PROBE_S, "clean")
+    evidence, absent = _evidence(found, job.manifest)
+    found["host"]["features"] = board.facts["features"]
+    return Observation(NAME, found, evidence, not_measured=absent)
+
+
+def _called(client: Client, limit_s: float, *arguments: str) -> str:
+    printed, finished = client.call(limit_s, *arguments)
+    client.check(finished, limit_s)
+    return printed
+
+
+def _probe(client: Client, package: str) -> Board:
+    said = _called(client, PROBE_S, "probe", *MODULES.get(package, (package,)), "numpy")
+    try:
+        facts = json.loads(said.splitlines()[-1])
+        version = tuple(facts["python"])
+    except (ValueError, IndexError, TypeError, KeyError):
+        raise SurroundingsError(
+            f"{client.to}: its python3 answered with something else than asked ({said.strip()[:200]!r}); does its "
+            "shell print at login? ~/.bashrc must be silent for programs"
+        ) from None
+    if version < boards.OLDEST:
+        has, needs = (".".join(map(str, one)) for one in (version, boards.OLDEST))
+        raise SurroundingsError(
+            f"{client.to}: Python {has} is too old, {needs} or newer is needed; use a newer system image "
+            "(Raspberry Pi OS 11 or newer, JetPack 5 or newer)"
+        )
+    return Board(client, facts)
+
+
+def _check_machine(board: Board, manifest: Manifest) -> None:
+    """Refuse a machine that cannot stand for the target, before anything is sent there."""
+    facts, target, where = board.facts, manifest.target, board.client.to
+    if target.arch and facts["arch"] != target.arch:
+        raise SurroundingsError(f"{where}: that machine is {facts['arch']}, {target.name} needs {target.arch}")
+    if facts["bits"] != 64:
+        raise SurroundingsError(
+            f"{where}: its Python is a {facts['bits']}-bit program; install the 64-bit system image, on which "
+            "the runtimes exist"
+        )
+    if target.board and facts["board"] and target.board not in facts["board"]:
+        raise InputError(
+            f"{where}: that board is a '{facts['board']}', the bundle is for {target.name} ('{target.board}'); "
+            "validate the bundle that was built for it"
+        )
+
+
+def _runtime(board: Board, job: Job, package: str, options: Options) -> list[str]:
+    """Folders there to import the runtime from; empty where the board's own Python has it."""
+    if options.install_runtime:
+        return [_install_runtime(board, package, job)]
+    packages, wanted = board.facts["packages"], job.manifest.target
+    version = next((packages[name] for name in MODULES.get(package, (package,)) if name in packages), None)
+    allowed = wanted.version if wanted.runtime != "tensorrt" else ""  # that range is TensorRT's
+    if version is not None and "numpy" in packages and _fits(version, allowed):
+        return []
+    if ours := _installed(board, package, allowed):
+        return ours[-1:]
+    if version is None:
+        lacks = f"its python3 has no {package}"
+    elif "numpy" not in packages:
+        lacks = "its python3 has no numpy"
+    else:
+        lacks = f"its python3 has {package} {version}, the bundle needs {allowed}"
+    config = ["--ssh-config", str(options.ssh_config)] if options.ssh_config else []
+    mend = ["edgebert", "validate", str(job.bundle), "--on", str(board.client.to), *config, "--install-runtime"]
+    raise SurroundingsError(
+        f"{board.client.to}: {lacks}; have it put in a folder of its own there: {shlex.join(mend)}"
+    )
+
+
+def _fits(version: str, allowed: str) -> bool:
+    try:
+        return SpecifierSet(allowed).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
+
+
+def _installed(board: Board, package: str, allowed: str) -> list[str]:
+    """Runtimes that were put there before for its Python, in versions that fit, the newest last."""
+    given = re.compile(rf"{_runtime_name(board, package, '(.+)')}-[0-9a-f]+")
+    found = [(match[1], name) for name in board.facts["here"] if (match := given.fullmatch(name))]
+    return [name for _, name in sorted((Version(v), name) for v, name in found if _fits(v, allowed))]
+
+
+def _runtime_name(board: Board, package: str, version: str) -> str:
+    major, minor = board.facts["python"][:2]
+    return f"runtime-{package}-cp{major}{minor}-{version}"
+
+
+def _install_runtime(board: Board, package: str, job: Job) -> str:
+    python = ".".join(map(str, board.facts["python"][:2]))
+    if board.facts["arch"] != "aarch64":
+        raise SurroundingsError(
+            f"{board.client.to}: wheels are at hand for aarch64 only, that machine is {board.facts['arch']}; "
+            f"install it there: python3 -m pip install {package} numpy"
+        )
+    folder = environments.board_runtime(package, python)
+    version = next(one.version for one in metadata.distributions(name=package, path=[str(folder)]))
+    parcel = parcels.of_folder(_runtime_name(board, package, version), folder)
+    with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
+        _deliver(board, [parcel], Path(room), job.tell)
+    return parcel.name
+
+
+def _send(board: Board, job: Job, room: Path) -> dict[str, str]:
+    """Send what the board lacks of code, bundle and reference; their names there."""
+    jobs.copy_code(room / "code")
+    code = parcels.of_folder("code", room / "code")
+    bundle = parcels.of_folder("bundle", job.bundle, bundles.digest(str(job.bundle)))
+    parts = {"code": code, "bundle": bundle}
+    if job.reference is not None:
+        parts["reference"] = parcels.of_files("reference", job.reference.folder, [job.reference.file])
+    _deliver(board, list(parts.values()), room, job.tell)
+    return {name: parcel.name for name, parcel in parts.items()}
+
+
+def _deliver(board: Board, wanted: Sequence[Parcel], room: Path, tell: Callable[[int, int], None]) -> None:
+    missing = [parcel for parcel in wanted if not board.has(parcel.name)]
+    total = sum(parcel.size for parcel in missing)
+    needed = (total + max((parcel.size for parcel in missing), default=0)) / 1e6  # one is there packed as well
+    free = board.facts["disk_free_mb"]
+    if missing and needed > free:
+        raise SurroundingsError(
+            f"{board.client.to}: {free} MB are free on its disk, {math.ceil(needed)} MB are needed; free some "
+            "space, or remove what EdgeBERT left: --clean"
+        )
+    before = 0
+    for parcel in missing:
+        archive = room / "archive.tar"
+        sha256 = parcel.pack(archive)
+        with archive.open("rb") as file:
+            _, finished = board.client.call(
+                SEND_S,
+                "receive",
+                parcel.name,
+                sha256,
+                source=file,
+                tell=lambda sent, start=before: tell(min(start + sent, total), total),  # type: ignore[misc]
+            )
+        board.client.check(finished, SEND_S)
+        before += parcel.size
+
+
+def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict[str, Any]:
+    """Run the job; a bundle that was damaged on the board's disk since it was sent is sent once more."""
+    where = str(board.client.to)
+    request = job.request(sent["bundle"], sent.get("reference"))
+    command = board.client.command(job.limit_s, "run", ":".join(paths), "device.job", "run")
+    finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
+    if finished.status == WRONG_INPUT and sent["bundle"] in finished.said:
+        for name in (sent["bundle"], sent.get("reference")):
+            if name is not None:
+                _called(board.client, PROBE_S, "drop", name)
+        fresh = Board(board.client, {**board.facts, "here": [sent["code"], *paths]})
+        with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
+            _send(fresh, job, Path(room))
+        finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
+    if finished.status in (openssh.LOST, 127):
+        board.client.check(finished, job.limit_s)
+    return result_of(finished, where, job.limit_s, lambda said: f"{said}; or have it put there: --install-runtime")
+
+
+def _evidence(found: dict[str, Any], manifest: Manifest) -> tuple[dict[Aspect, Evidence], dict[str, str]]:
+    """What the run tells of the target: nothing of an accelerator, as the job runs on the board's CPU."""
+    target = manifest.target
+    if target.accelerator != "none":
+        ran = f"ran in {found['runtime']['name']} on the board's CPU"
+        return {}, {"level": f"{ran}; {target.runtime} and the {target.accelerator} did not"}
+    evidence: Evidence = found["evidence"]
+    return dict.fromkeys(ASPECTS, evidence), {}

@@ -1,0 +1,113 @@
+"""What the LiteRT quantizers store: weights and embedding tables, in which type, and how the products run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgebert import artifact, members, quiet
+from edgebert.artifact import Artifact
+from edgebert.errors import InputError
+from edgebert.formats import tflite
+from edgebert.quantizers import Settings
+from tests.conftest import Built
+
+STORED = {
+    "litert_dynamic": "INT8",
+    "litert_weight_only": "INT8",
+    "litert_fp16": "FLOAT16",
+    "litert_fp32": "FLOAT32",
+}
+WIDENED = ("litert_weight_only", "litert_fp16")
+
+
+@pytest.fixture(scope="module")
+def source(built: Built) -> Artifact:
+    found = [artifact.read(folder) for folder in (built.out / ".store").glob("export-*")]
+    [one] = [one for one in found if one.form == "tflite"]
+    return one
+
+
+@pytest.fixture(scope="module")
+def files(source: Artifact, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("litert")
+    made = {name: folder / name / "model.tflite" for name in STORED}
+    for name, path in made.items():
+        quantized(name, source.path, path)
+    return made
+
+
+def quantized(name: str, source: Path, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with quiet.into(out.parent / "log"):
+        members.find("quantizers", name).apply(source, Settings(), [], out)
+
+
+def read(path: Path) -> Any:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    return flatbuffer_utils.read_model(str(path))
+
+
+def weights(model: Any) -> Iterator[tuple[str, Any, bool]]:
+    """Each constant that products and lookups read: the operator, the tensor, whether it is widened first."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    for graph in model.subgraphs:
+        before = {op.outputs[0]: op.inputs[0] for op in graph.operators if codes[op.opcodeIndex] == "DEQUANTIZE"}
+        for op in graph.operators:
+            if (operator := codes[op.opcodeIndex]) in ("FULLY_CONNECTED", "EMBEDDING_LOOKUP"):
+                index = op.inputs[1]
+                yield operator, graph.tensors[before.get(index, index)], index in before
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_every_weight_and_every_embedding_table_is_stored_in_the_files_type(
+    name: str, files: dict[str, Path]
+) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    found = list(weights(read(files[name])))
+    assert {operator for operator, *_ in found} == {"FULLY_CONNECTED", "EMBEDDING_LOOKUP"}
+    assert {tensor.type for _, tensor, _ in found} == {getattr(schema.TensorType, STORED[name])}
+    assert {widened for *_, widened in found} == {name in WIDENED}
+
+
+@pytest.mark.parametrize("name", ["litert_dynamic", "litert_weight_only"])
+def test_int8_weights_have_a_scale_for_each_channel(name: str, files: dict[str, Path]) -> None:
+    for _, tensor, _ in weights(read(files[name])):
+        assert len(tensor.quantization.scale) == tensor.shape[0]
+        assert not np.any(tensor.quantization.zeroPoint)
+
+
+def test_products_of_widened_weights_are_not_counted_as_int8(files: dict[str, Path]) -> None:
+    shares = {name: tflite.inspect(path).int8_matmul_share for name, path in files.items()}
+    assert shares == {"litert_dynamic": 1.0, "litert_weight_only": 0.0, "litert_fp16": 0.0, "litert_fp32": 0.0}
+    kept = {name: len(tflite.inspect(path).kept_float) for name, path in files.items()}
+    assert kept["litert_dynamic"] == kept["litert_weight_only"] == 0
+    assert kept["litert_fp16"] == kept["litert_fp32"] == 2 * 6 + 2
+
+
+def test_fp32_is_the_file_as_exported(files: dict[str, Path], source: Artifact) -> None:
+    assert files["litert_fp32"].read_bytes() == source.path.read_bytes()
+
+
+@pytest.mark.parametrize("operator", ["FULLY_CONNECTED", "EMBEDDING_LOOKUP"])
+def test_a_weight_that_fp16_cannot_hold_is_told_by_name(operator: str, source: Artifact, tmp_path: Path) -> None:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = read(source.path)
+    tensor = next(tensor for kind, tensor, _ in weights(model) if kind == operator)
+    values = np.frombuffer(model.buffers[tensor.buffer].data, np.float32).copy()
+    values[0] = 1e6
+    model.buffers[tensor.buffer].data = values.view(np.uint8)
+    flatbuffer_utils.write_model(model, str(tmp_path / "large.tflite"))
+    with pytest.raises(InputError, match="holds values above 65504, which fp16 cannot"):
+        quantized("litert_fp16", tmp_path / "large.tflite", tmp_path / "out" / "model.tflite")
+    assert not (tmp_path / "out" / "model.tflite").exists()
