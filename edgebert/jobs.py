@@ -48,7 +48,7 @@ def follow(
     over = threading.Event()
     result = None
     with tempfile.TemporaryFile() as complaints:
-        with _ended(
+        with ended(
             subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, env=environment
             )
@@ -99,7 +99,7 @@ def _heard(line: bytes, tell: Tell) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The process, killed where the block ends before it does."""
     try:
         yield process

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "exportable"},
     {"emulation", "jobs"},
-    {"members", "store", "tables", "tokenization", "onnx_graph", "environments"},
+    {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "android"},
     {"artifact", "verdict", "data", "sources", "static_ranges"},
     {"target", "manifest", "intervals", "timing", "drafting", "equalization"},
     {"calibration", "measured", "opening", "proof"},
