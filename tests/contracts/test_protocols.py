@@ -22,17 +22,20 @@ from edgebert.quantizers import (
     onnx_tensorrt,
 )
 from edgebert.tasks import Task, text_classification
+from edgebert.transports import Transport, adb, local, qemu
 from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [bert]
 TASKS: list[Task] = [text_classification]
 QUANTIZERS: list[Quantizer] = [litert_dynamic, onnx_dynamic, onnx_fp16, onnx_qnn, onnx_tensorrt]
 FORMATS: list[Format] = [onnx, tflite]
+TRANSPORTS: list[Transport] = [adb, local, qemu]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,
     "tasks": TASKS,
     "quantizers": QUANTIZERS,
     "formats": FORMATS,
+    "transports": TRANSPORTS,
 }
 
 
@@ -49,7 +52,7 @@ def test_the_list_names_every_member(family: str) -> None:
     assert [module.__name__.rpartition(".")[2] for module in modules(family)] == members.names(family)
 
 
-@pytest.mark.parametrize("family", ["architectures", "tasks", "formats"])
+@pytest.mark.parametrize("family", ["architectures", "tasks", "formats", "transports"])
 def test_a_member_calls_itself_what_a_recipe_calls_it(family: str) -> None:
     for module in modules(family):
         assert module.NAME == members.public(family, module.__name__.rpartition(".")[2])
