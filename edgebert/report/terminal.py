@@ -27,7 +27,7 @@ from edgebert.proof import Instructions, Proof
 from edgebert.steps import Outcome, Plan, Step
 from edgebert.store import Store
 from edgebert.target import Target
-from edgebert.verdict import Check, Drop, Score, Value
+from edgebert.verdict import Check, Drop, Latency, Score, Value
 
 _STYLE = {"pass": "green", "pass_point": "yellow", "fail": "bold red", "not_judged": "dim"}
 
@@ -206,7 +206,7 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
         header_style="bold",
     )
     for one in manifest.latency:
-        figures = (f"{one.p50_ms:.2f}", f"{one.p90_ms:.2f}", f"{one.p99_ms:.2f}", str(one.runs), one.evidence)
+        figures = (f"{one.p50_ms:.2f}", _ms(one.p90_ms), _ms(one.p99_ms), str(one.runs), one.evidence)
         times.add_row(one.model, one.which, one.scope, str(one.threads), *figures)
     lines.append(times)
     if manifest.latency:
@@ -243,18 +243,26 @@ def proven(found: Proof, path: Path) -> RenderableType:
     if (counted := found.instructions) is not None:
         lines.append(_counts(counted))
     for one in found.latency:
-        said = f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {one.p90_ms:.2f}, p99 {one.p99_ms:.2f}"
-        lines.append(Text(f"{said}; {one.threads} threads, {one.runs} runs, evidence {one.evidence}"))
+        said = f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {_ms(one.p90_ms)}, p99 {_ms(one.p99_ms)}; "
+        lines.append(f"{said}{one.threads} threads, {one.runs} runs{_length(one)}, evidence {one.evidence}")
     if (ratio := found.speedup) is not None:
         lines.append(f"{ratio.value:.2f}x the reference's speed ({ratio.p10:.2f} to {ratio.p90:.2f})")
     if (long := found.sustained) is not None:
-        lines.append(
-            f"sustained {long['seconds']:.0f} s: p50 {long['p50_ms']:.2f} ms; first quarter "
-            f"{long['first_quarter_p50_ms']:.2f}, last {long['last_quarter_p50_ms']:.2f}"
-        )
+        ends = ""
+        if "first_quarter_p50_ms" in long:
+            ends = f"; first quarter {long['first_quarter_p50_ms']:.2f}, last {long['last_quarter_p50_ms']:.2f}"
+        lines.append(f"sustained {long['seconds']:.0f} s: p50 {long['p50_ms']:.2f} ms{ends}")
     lines += [Text(f"{name} not measured: {why}", style="dim") for name, why in found.not_measured.items()]
     lines.append(_said(found))
     return Group(*lines, Text(f"proof: {path}", style="dim"))
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _length(one: Latency) -> str:
+    return "" if one.lengths == "natural" else f" of {one.lengths} tokens"
 
 
 def _said(found: Proof) -> Text:
