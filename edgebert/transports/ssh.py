@@ -29,7 +29,7 @@ from edgebert.transports import WRONG_INPUT, Job, Observation, Options, result_o
 from edgebert.verdict import Evidence
 
 NAME = "ssh"
-USES = ("ssh_config", "install_runtime", "clean")
+USES: tuple[str, ...] = ("ssh_config", "install_runtime", "clean")
 TIMED = True
 SUSTAINED = True
 # The manifest's runtime to the distribution that brings it; files for TensorRT run in ONNX Runtime on the CPU.

@@ -25,7 +25,7 @@ from edgebert.quantizers import (
     onnx_tensorrt,
 )
 from edgebert.tasks import Task, text_classification
-from edgebert.transports import Transport, local, qemu
+from edgebert.transports import Transport, local, qemu, ssh
 from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [bert]
@@ -41,7 +41,7 @@ QUANTIZERS: list[Quantizer] = [
     onnx_tensorrt,
 ]
 FORMATS: list[Format] = [onnx, tflite]
-TRANSPORTS: list[Transport] = [local, qemu]
+TRANSPORTS: list[Transport] = [local, qemu, ssh]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,
     "tasks": TASKS,
