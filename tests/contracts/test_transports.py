@@ -23,9 +23,9 @@ from tests.conftest import Built
 NAMES = members.names("transports")
 BY_NAME = pytest.mark.parametrize("name", NAMES)
 ADDRESSES = [
-    "", " ", "x", ":", "::", "//", "///", "//@", "//user@", "//user@host:", "//user@host:port",
-    "//user@host:99999", "//host/path", "//-oProxyCommand=x", "-oProxyCommand=x", "//a b", "a\nb", "\0",
-    "é\u202e", "../..", "/etc/passwd", "; touch x", "$(touch x)", "`x`", "*", "x" * 5000,
+    "", " ", "x", ":", "::", "//", "///", "//@", "//user@", "//user@host:", "//user@host:port", "//user@host:9",
+    "//user@host:99999", "//host/path", "//-oProxyCommand=x", "-oProxyCommand=x", "//a b", "a\nb", "\0", "é\u202e",
+    "../..", "/etc/passwd", "; touch x", "$(touch x)", "`x`", "*", "x" * 5000,
 ]  # fmt: skip
 
 
