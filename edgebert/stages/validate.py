@@ -18,7 +18,8 @@ from edgebert import members, proof, references, scoring, timing
 from edgebert.data import Row
 from edgebert.device import bundle as bundles
 from edgebert.device import decoding, runtimes
-from edgebert.errors import MissingExtraError
+from edgebert.errors import MissingExtraError, SurroundingsError
+from edgebert.interpreters import Python
 from edgebert.jobs import Tell
 from edgebert.proof import Comparison, Proof
 from edgebert.references import Shipped
@@ -129,10 +130,13 @@ def run(work: Work, tell: Tell) -> Proof:
 
 def _on_host(shipped: Shipped, golden: Sequence[dict[str, Any]], feeds: Sequence[Feeds]) -> tuple[Outputs, Any]:
     """The host's outputs of the same rows [rows, ...]: run now, or golden.jsonl's without a runtime here."""
+    python = Python(shipped.manifest.target.environment)
     try:
-        outputs = scoring.outputs_of(shipped.folder, shipped.entry, feeds, lambda: None)
+        outputs = scoring.outputs_of(shipped.folder, shipped.entry, feeds, lambda: None, python=python)
         return outputs, "a host run of the same file"
-    except runtimes.RuntimeMissing:
+    except (runtimes.RuntimeMissing, SurroundingsError) as error:
+        if len(feeds) > len(golden) and isinstance(error, SurroundingsError):
+            raise
         if len(feeds) > len(golden):
             extra = "litert" if shipped.entry["format"] == "tflite" else "build"
             raise MissingExtraError("comparing rows of --data with this machine", extra) from None
