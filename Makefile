@@ -15,6 +15,7 @@ test: setup lint
 	$(BIN)/edgebert doctor --install onnxruntime-oldest
 	$(BIN)/edgebert doctor --install optimum
 	$(BIN)/edgebert doctor --install tflite-runtime-2.14
+	$(BIN)/edgebert doctor --install qemu
 	$(BIN)/python -m pytest
 
 check: setup lint

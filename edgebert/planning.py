@@ -5,50 +5,34 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from edgebert import artifact, calibration, data, fingerprint, interpreters, members, sources, tokenization
+from edgebert import artifact, calibration, interpreters, members, provenance, sources, tokenization
+from edgebert import project as projects
 from edgebert import target as targets
 from edgebert.artifact import Artifact
-from edgebert.data import Split, Splits
 from edgebert.device import measure
 from edgebert.errors import InputError, nearest
 from edgebert.formats import ExportShape
 from edgebert.interpreters import Python
+from edgebert.project import Project
 from edgebert.quantizers import Settings
 from edgebert.recipe import Recipe
 from edgebert.stages import bundle, export, finetune, load, quantize, verify
 from edgebert.steps import Plan, Step, Tell
 from edgebert.store import key_of
 from edgebert.target import Target
-from edgebert.tokenization import ill_formed
 
 SCORE_COUNTS = "test-scored.json"
-
-
-@dataclass(frozen=True)
-class Project:
-    """What all steps of a recipe share: its members, data and the model it starts from."""
-
-    recipe: Recipe
-    task: Any
-    architecture: Any
-    source: Path
-    splits: Splits
-    max_tokens: int
-    allow_code: bool
-    store: Path
 
 
 def plan(recipe: Recipe, names: Sequence[str] | None, store: Path, allow_code: bool = False) -> Plan:
     """The steps for a recipe's targets (`names` restricts them). Raises InputError, MissingExtraError."""
     chosen = _targets(recipe, names)
-    project = _project(recipe, store, allow_code)
+    project = projects.read(recipe, store, allow_code)
     for target in chosen.values():
-        _check_members(project, target)
+        projects.check_members(project, target)
     load_step = _load(project)
     finetune_step = _finetune(project, load_step)
     return Plan(recipe, store, chosen, {name: _target(project, t, finetune_step) for name, t in chosen.items()})
@@ -61,110 +45,6 @@ def _targets(recipe: Recipe, names: Sequence[str] | None) -> dict[str, Target]:
     if unknown := [name for name in names if name not in listed]:
         raise InputError(f"-t {unknown[0]}: the recipe does not list it; {nearest(unknown[0], listed)}")
     return {name: listed[name] for name in names}
-
-
-def _project(recipe: Recipe, store: Path, allow_code: bool) -> Project:
-    members.require(("torch", "transformers", "safetensors", "onnx"), "building bundles", "build")
-    task = members.find("tasks", recipe.task, allow_code)
-    known = {name: members.find("architectures", name).MODEL_TYPES for name in members.names("architectures")}
-    faults: list[str] = []
-    source = architecture = known_labels = positions = None
-    try:
-        source = sources.locate(recipe.model.source, recipe.model.revision, recipe.folder)
-        architecture = sources.check(source, recipe.model.sha256, known)
-        positions = sources.positions(source)
-        if positions is not None and recipe.finetune is not None and recipe.finetune.max_tokens > positions:
-            faults.append(
-                f"finetune.max_tokens = {recipe.finetune.max_tokens}; this model reads at most {positions} tokens"
-            )
-        known_labels = sources.labels(source)
-    except InputError as error:
-        faults += error.faults
-    splits = _splits(recipe, task, faults)
-    if recipe.finetune is None and splits is not None and known_labels is not None:
-        for name, split in (("dev", splits.dev), ("test", splits.test)):
-            if strange := task.unknown(split.rows, known_labels):
-                faults.append(
-                    f"data.{name}: {split.where}: labels the source does not know: {', '.join(strange[:5])}"
-                )
-    if faults or source is None or architecture is None or splits is None:
-        raise InputError(faults)
-    return Project(
-        recipe,
-        task,
-        members.find("architectures", architecture),
-        source,
-        splits,
-        min(positions or 512, recipe.max_tokens()),
-        allow_code,
-        store,
-    )
-
-
-def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
-    """All splits, read and checked; faults are added to the list."""
-    found: dict[str, Split] = {}
-    columns = {k: v for k, v in recipe.data.columns.items() if k in task.COLUMNS}
-    for key in recipe.data.columns.keys() - set(task.COLUMNS):
-        faults.append(f"[data.columns] unknown column '{key}'; {nearest(key, task.COLUMNS)}")
-    outside = recipe.data.out_of_scope
-    wanted = [(name, getattr(recipe.data, name), columns, task.fault) for name in ("train", "dev", "test")]
-    if outside is not None:
-        wanted += [(f"oos_{n}", getattr(outside, n), {}, _text_fault) for n in ("train", "dev", "test")]
-    for name, value, renamed, fault in wanted:
-        if value is not None:
-            try:
-                path = data.locate(value, recipe.folder, recipe.data.revision)
-                found[name] = data.read(path, renamed, fault)
-            except InputError as error:
-                key = name.replace("oos_", "out_of_scope.")
-                faults += [f"data.{key}: {one}" for one in error.faults]
-    if faults:
-        return None
-    if "dev" not in found:
-        found["train"], found["dev"] = data.hold_out(found["train"], task.group)
-    labels = task.labels(found["train"].rows)
-    if not labels:
-        faults.append("data.train: one row and no data.dev: the held-out row leaves none to train on")
-    elif len(labels) < 2:
-        faults.append(f"data.train: only one label, '{labels[0]}'; a classifier needs two")
-    if recipe.finetune is not None:
-        for name in ("dev", "test"):
-            if strange := task.unknown(found[name].rows, labels):
-                hint = nearest(strange[0], labels)
-                listed = ", ".join(strange[:5])
-                faults.append(
-                    f"data.{name}: {found[name].where}: labels that train does not have: {listed}; {hint}"
-                )
-    outside_found = {n.removeprefix("oos_"): split for n, split in found.items() if n.startswith("oos_")}
-    return Splits(found["train"], found["dev"], found["test"], outside_found)
-
-
-def _text_fault(row: data.Row) -> str | None:
-    wrong = ill_formed(row.get("text", ""))
-    return None if wrong is None else f"text {wrong}"
-
-
-def _check_members(project: Project, target: Target) -> None:
-    form = members.find("formats", target.format)
-    members.require(form.NEEDS, f"target '{target.name}'", form.EXTRA)
-    for name in project.recipe.quantizers_for(target):
-        if name in target.refuse:
-            raise InputError(
-                f"target '{target.name}': quantizer '{name}' is refused: {target.refuse[name]}; "
-                f"use instead: {', '.join(target.quantizer)}"
-            )
-        quantizer = members.find("quantizers", name, project.allow_code)
-        members.require(quantizer.NEEDS, f"quantizer '{name}'", quantizer.EXTRA)
-        if target.format != quantizer.TAKES:
-            fitting = [
-                n for n in members.names("quantizers") if target.format == members.find("quantizers", n).TAKES
-            ]
-            raise InputError(
-                f"target '{target.name}': quantizer '{name}' takes {quantizer.TAKES}, the target's format is "
-                f"{target.format}; known for it: {', '.join(fitting)}"
-            )
-    Python(target.runtime.environment).require()
 
 
 def _load(project: Project) -> Step:
@@ -345,7 +225,7 @@ def _bundle(
     project: Project, target: Target, trained: Step, verified: Step, files: dict[str, tuple[Step, ModuleType]]
 ) -> Step:
     recipe, gates = project.recipe, project.recipe.gates_for(target)
-    provenance = _provenance(project, {"finetune": trained, "export": verified.inputs[1]})
+    origin = provenance.of(project, {"finetune": trained, "export": verified.inputs[1]})
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         results, model, *rest = inputs
@@ -357,7 +237,7 @@ def _bundle(
                 model=_cut(artifact.read(model), target),
                 files={name: artifact.read(folder) for name, folder in zip(files, rest, strict=True)},
                 verified=results,
-                provenance=provenance,
+                provenance=origin,
             ),
             out,
         )
@@ -366,52 +246,8 @@ def _bundle(
         "name": recipe.name,
         "target": target.model_dump(mode="json"),
         "gates": gates.model_dump(),
-        "provenance": provenance,
+        "provenance": origin,
     }
     modules = tuple(f"edgebert.device.{name}" for name in ("selftest", "bundle_main", "runtimes", "measure"))
     steps = (verified, trained, *(step for step, _ in files.values()))
     return Step("bundle", f"bundle for {target.name}", settings, steps, modules, ("jinja2",), work)
-
-
-def _provenance(project: Project, steps: dict[str, Step]) -> dict[str, Any]:
-    """Where a bundle comes from, without any path of this machine."""
-    import platform
-
-    recipe = project.recipe
-    packages = (
-        "torch",
-        "transformers",
-        "tokenizers",
-        "onnx",
-        "onnxruntime",
-        "litert_torch",
-        "ai_edge_quantizer",
-    )
-    written = recipe.model_dump(mode="json", exclude={"folder"}, exclude_none=True)
-    return {
-        "versions": {
-            "edgebert": fingerprint.versions(["edgebert"]).get("edgebert", ""),
-            "python": platform.python_version(),
-            **fingerprint.versions((*packages, "ai_edge_litert", "numpy")),
-        },
-        "source": {
-            "model": _portable(recipe.model.source),
-            "sha256": sources.fingerprint(project.source).get(sources.WEIGHTS),
-            "licence": sources.licence(project.source),
-        },
-        "data": project.splits.digests(),
-        "recipe": _portable(written),
-        "seed": recipe.seed,
-        "steps": {name: step.key for name, step in steps.items()},
-    }
-
-
-def _portable(value: Any) -> Any:
-    """Absolute paths in a recipe's values cut to their last part: they name this machine and its user."""
-    if isinstance(value, dict):
-        return {key: _portable(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_portable(one) for one in value]
-    if isinstance(value, str) and value.startswith(("/", "~")):
-        return Path(value).name
-    return value

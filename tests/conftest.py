@@ -15,6 +15,7 @@ from edgebert import pipeline, planning, quiet, timing
 from edgebert import recipe as recipes
 from edgebert.steps import Outcome
 from tests import toy
+from tests.disks import small_disk as small_disk
 
 quiet.prepare()
 os.environ["HF_HUB_OFFLINE"] = "1"

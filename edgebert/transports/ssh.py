@@ -86,7 +86,7 @@ def run(address: str, job: Job, options: Options) -> Observation:
             with contextlib.suppress(SurroundingsError):
                 _called(client, PROBE_S, "clean")
     evidence, absent = _evidence(found, job.manifest)
-    found["host"]["features"] = board.facts["features"]
+    found["host"].update({name: board.facts[name] for name in ("features", "memory_available_mb", "disk_free_mb")})
     return Observation(NAME, found, evidence, not_measured=absent)
 
 

@@ -23,6 +23,8 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"architectures", "tasks", "formats", "transports", "steps"},
     {"quantizers", "scoring", "checkpoint"},
     {"references"},
+    {"project"},
+    {"provenance"},
     {"stages", "rescoring", "report"},
     {"planning", "validation"},
     {"pipeline"},

@@ -1,0 +1,135 @@
+"""A recipe's project: its members, data and source model, with everything wrong in them told in one report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgebert import data, members, sources
+from edgebert.data import Split, Splits
+from edgebert.errors import InputError, nearest
+from edgebert.interpreters import Python
+from edgebert.recipe import Recipe
+from edgebert.target import Target
+from edgebert.tokenization import ill_formed
+
+
+@dataclass(frozen=True)
+class Project:
+    """What all steps of a recipe share: its members, data and the model it starts from."""
+
+    recipe: Recipe
+    task: Any
+    architecture: Any
+    source: Path
+    splits: Splits
+    max_tokens: int
+    allow_code: bool
+    store: Path
+
+
+def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
+    """The checked project. Raises InputError with every fault, MissingExtraError."""
+    members.require(("torch", "transformers", "safetensors", "onnx"), "building bundles", "build")
+    task = members.find("tasks", recipe.task, allow_code)
+    known = {name: members.find("architectures", name).MODEL_TYPES for name in members.names("architectures")}
+    faults: list[str] = []
+    source = architecture = known_labels = positions = None
+    try:
+        source = sources.locate(recipe.model.source, recipe.model.revision, recipe.folder)
+        architecture = sources.check(source, recipe.model.sha256, known)
+        positions = sources.positions(source)
+        if positions is not None and recipe.finetune is not None and recipe.finetune.max_tokens > positions:
+            faults.append(
+                f"finetune.max_tokens = {recipe.finetune.max_tokens}; this model reads at most {positions} tokens"
+            )
+        known_labels = sources.labels(source)
+    except InputError as error:
+        faults += error.faults
+    splits = _splits(recipe, task, faults)
+    if recipe.finetune is None and splits is not None and known_labels is not None:
+        for name, split in (("dev", splits.dev), ("test", splits.test)):
+            if strange := task.unknown(split.rows, known_labels):
+                faults.append(
+                    f"data.{name}: {split.where}: labels the source does not know: {', '.join(strange[:5])}"
+                )
+    if faults or source is None or architecture is None or splits is None:
+        raise InputError(faults)
+    return Project(
+        recipe,
+        task,
+        members.find("architectures", architecture),
+        source,
+        splits,
+        min(positions or 512, recipe.max_tokens()),
+        allow_code,
+        store,
+    )
+
+
+def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
+    """All splits, read and checked; faults are added to the list."""
+    found: dict[str, Split] = {}
+    columns = {k: v for k, v in recipe.data.columns.items() if k in task.COLUMNS}
+    for key in recipe.data.columns.keys() - set(task.COLUMNS):
+        faults.append(f"[data.columns] unknown column '{key}'; {nearest(key, task.COLUMNS)}")
+    outside = recipe.data.out_of_scope
+    wanted = [(name, getattr(recipe.data, name), columns, task.fault) for name in ("train", "dev", "test")]
+    if outside is not None:
+        wanted += [(f"oos_{n}", getattr(outside, n), {}, _text_fault) for n in ("train", "dev", "test")]
+    for name, value, renamed, fault in wanted:
+        if value is not None:
+            try:
+                path = data.locate(value, recipe.folder, recipe.data.revision)
+                found[name] = data.read(path, renamed, fault)
+            except InputError as error:
+                key = name.replace("oos_", "out_of_scope.")
+                faults += [f"data.{key}: {one}" for one in error.faults]
+    if faults:
+        return None
+    if "dev" not in found:
+        found["train"], found["dev"] = data.hold_out(found["train"], task.group)
+    labels = task.labels(found["train"].rows)
+    if not labels:
+        faults.append("data.train: one row and no data.dev: the held-out row leaves none to train on")
+    elif len(labels) < 2:
+        faults.append(f"data.train: only one label, '{labels[0]}'; a classifier needs two")
+    if recipe.finetune is not None:
+        for name in ("dev", "test"):
+            if strange := task.unknown(found[name].rows, labels):
+                hint = nearest(strange[0], labels)
+                listed = ", ".join(strange[:5])
+                faults.append(
+                    f"data.{name}: {found[name].where}: labels that train does not have: {listed}; {hint}"
+                )
+    outside_found = {n.removeprefix("oos_"): split for n, split in found.items() if n.startswith("oos_")}
+    return Splits(found["train"], found["dev"], found["test"], outside_found)
+
+
+def _text_fault(row: data.Row) -> str | None:
+    wrong = ill_formed(row.get("text", ""))
+    return None if wrong is None else f"text {wrong}"
+
+
+def check_members(project: Project, target: Target) -> None:
+    """Raise InputError or MissingExtraError unless format and quantizers of the target fit and are installed."""
+    form = members.find("formats", target.format)
+    members.require(form.NEEDS, f"target '{target.name}'", form.EXTRA)
+    for name in project.recipe.quantizers_for(target):
+        if name in target.refuse:
+            raise InputError(
+                f"target '{target.name}': quantizer '{name}' is refused: {target.refuse[name]}; "
+                f"use instead: {', '.join(target.quantizer)}"
+            )
+        quantizer = members.find("quantizers", name, project.allow_code)
+        members.require(quantizer.NEEDS, f"quantizer '{name}'", quantizer.EXTRA)
+        if target.format != quantizer.TAKES:
+            fitting = [
+                n for n in members.names("quantizers") if target.format == members.find("quantizers", n).TAKES
+            ]
+            raise InputError(
+                f"target '{target.name}': quantizer '{name}' takes {quantizer.TAKES}, the target's format is "
+                f"{target.format}; known for it: {', '.join(fitting)}"
+            )
+    Python(target.runtime.environment).require()
