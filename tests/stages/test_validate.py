@@ -267,6 +267,9 @@ def test_the_instruction_ratio_is_held_against_its_gate(copy: Path, ratio: float
     assert ("--reference" in (check.reason or "")) is (ratio is None)
     assert found.passed is (status != "fail")
     assert "instruction_ratio" not in statuses(run(copy, transport))
+    elsewhere = device(timed=False, instructions=counted, evidence={})
+    [check] = run(copy, elsewhere, shipped=with_limits(copy, {"instruction_ratio": 0.6})).checks[2:]
+    assert (check.name, check.status) == ("instruction_ratio", "not_judged")
     assert found.instructions == counted
 
 
