@@ -66,7 +66,7 @@ def bundle(built: Built) -> Path:
     return built.bundle("raspberry-pi-5")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_edgebert() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line as a user does: a process of its own, its output as text."""
 

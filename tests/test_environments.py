@@ -105,6 +105,41 @@ def test_an_environment_whose_making_was_killed_is_not_used(cache: Path) -> None
         environments.python_of(OLDEST)
 
 
+NEVER_DONE = 'for out; do :; done; echo part > "$out"; sleep 600'
+DONE = (
+    'for out; do :; done; mkdir -p "$out.d/usr/bin"; : > "$out.d/usr/bin/python3.11"; tar -cf "$out" -C "$out.d" .'
+)
+
+
+def test_a_userland_whose_making_was_killed_is_not_used_and_is_made_anew(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for tool in userland.TOOLS:
+        (tmp_path / "bin" / tool).write_text(f"#!/bin/sh\n{NEVER_DONE if tool == 'mmdebstrap' else ''}\n")
+        (tmp_path / "bin" / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    script = "from edgebert import environments; environments.install('qemu')"
+    making = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    try:
+        while not (parts := list(cache.glob("environments/qemu-*/root.tar"))) or not parts[0].stat().st_size:
+            assert making.poll() is None, "ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        os.killpg(making.pid, signal.SIGKILL)
+        making.wait()
+    with pytest.raises(SurroundingsError, match="edgebert doctor --install qemu"):
+        environments.place_of("qemu")
+    (tmp_path / "bin" / "mmdebstrap").write_text(f"#!/bin/sh\n{DONE}\n")
+    (tmp_path / "bin" / "cc").write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done; : > "$2"\n')
+    (parts[0].parent / "left").touch()
+    monkeypatch.setattr(userland, "install_wheels", lambda *_: None)
+    made = environments.install("qemu")
+    assert environments.place_of("qemu") == made == parts[0].parent
+    assert not (made / "left").exists()
+    assert (made / "boards" / "cortex-a72" / "usr" / "bin" / "python3.11").exists()
+
+
 LISTS = sorted(path.name for path in environments.LISTS.glob("*.txt"))
 
 

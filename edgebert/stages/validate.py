@@ -219,7 +219,9 @@ def _checks(
         found.append(judge("agreement", model, share, 1.0, "min", accuracy))
     if seen.instructions is not None:
         ratio = seen.instructions.ratio
-        why = None if ratio is not None else "no reference to count beside it; name one with --reference"
+        why = None if "latency" in seen.evidence else "counted on another CPU than the target's"
+        if ratio is None:
+            why = "no reference to count beside it; name one with --reference"
         limit = limits.get("instruction_ratio")
         found.append(judge("instruction_ratio", model, ratio, limit, "max", "emulator", not_judged=why))
     judged = [check for check in [*found, *_speed(work, seen, latency, limits)] if check is not None]

@@ -267,6 +267,9 @@ def test_the_instruction_ratio_is_held_against_its_gate(copy: Path, ratio: float
     assert ("--reference" in (check.reason or "")) is (ratio is None)
     assert found.passed is (status != "fail")
     assert "instruction_ratio" not in statuses(run(copy, transport))
+    elsewhere = device(timed=False, instructions=counted, evidence={})
+    [check] = run(copy, elsewhere, shipped=with_limits(copy, {"instruction_ratio": 0.6})).checks[2:]
+    assert (check.name, check.status) == ("instruction_ratio", "not_judged")
     assert found.instructions == counted
 
 
@@ -305,7 +308,7 @@ def test_the_first_golden_rows_are_replayed_where_fewer_are_asked_for(copy: Path
     assert found.comparison is not None and found.comparison.rows == 7
 
 
-def no_runtime(*_: object) -> None:
+def no_runtime(*_: object, **__: object) -> None:
     raise runtimes.RuntimeMissing("onnxruntime is not here")
 
 
