@@ -49,11 +49,11 @@ def build(
     """Build, check and write the bundle of each target."""
     from edgebert import pipeline, planning
     from edgebert import recipe as recipes
-    from edgebert.report import terminal
+    from edgebert.report import progress, terminal
 
     loaded = recipes.load(recipe, overrides, allow_code)
     plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
-    with _progress_console() as console, terminal.Bars(console) as bars:
+    with _progress_console() as console, progress.Bars(console) as bars:
         outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict)
     verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
     passed = all(verdict.passed for verdict in verdicts.values())
@@ -156,9 +156,9 @@ def verify(
 ) -> None:
     """Score a bundle's shipped file on a data file of yours."""
     from edgebert import rescoring
-    from edgebert.report import terminal
+    from edgebert.report import progress, terminal
 
-    with _progress_console() as console, terminal.counting(console, "scoring") as tell:
+    with _progress_console() as console, progress.counting(console, "scoring") as tell:
         found = rescoring.verify(bundle, data, reference, model, tell)
     if as_json:
         _print_json(found)
@@ -202,7 +202,7 @@ def validate(
 ) -> None:
     """Run a bundle on a board, an emulated board or this machine, and keep the proof beside it."""
     from edgebert import validation
-    from edgebert.report import terminal
+    from edgebert.report import progress, proofs
     from edgebert.transports import Options
 
     options = Options(runner=runner, ssh_config=ssh_config, install_runtime=install_runtime, clean=clean)
@@ -219,12 +219,12 @@ def validate(
         limit_s=limit,
         options=options,
     )
-    with _progress_console() as console, terminal.counting(console, f"validating on {on}") as tell:
+    with _progress_console() as console, progress.counting(console, f"validating on {on}") as tell:
         found, path = validation.run(request, tell)
     if as_json:
         _print_json({"proof": str(path), **found.model_dump(by_alias=True)})
     else:
-        _console().print(terminal.proven(found, path))
+        _console().print(proofs.found_there(found, path))
     if not found.valid:
         raise SurroundingsError(
             f"the run judges nothing: {'; '.join(found.slowed)}; cool the board, check its power supply, set its "

@@ -80,6 +80,9 @@ class Proof(BaseModel):
     runtime: dict[str, str]
     conditions: dict[str, Any] | None
     samples: dict[str, list[float]]
+    runner: dict[str, Any] | None = Field(
+        default=None, description="what a benchmark binary printed, its own words"
+    )
     not_measured: dict[str, str]
     seconds: float
     measured_at: str

@@ -84,7 +84,7 @@ class Score(BaseModel):
 
 
 class Latency(BaseModel):
-    """Percentiles of single inferences, in milliseconds."""
+    """Percentiles of single inferences, in milliseconds; None: what measured them tells no such percentile."""
 
     model: str
     which: Literal["shipped", "reference", "unpruned"]
@@ -92,8 +92,8 @@ class Latency(BaseModel):
     lengths: Literal["natural"] | int
     threads: int
     p50_ms: float
-    p90_ms: float
-    p99_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
     load_ms: float | None = None
     first_ms: float | None = None
     runs: int

@@ -1,85 +1,25 @@
-"""Tables and progress for people; figures are those of the manifest, and each says how it was obtained."""
+"""Tables for people; figures are those of the manifest, and each says how it was obtained."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
 from edgebert.manifest import Manifest, ModelFile
-from edgebert.proof import Instructions, Proof
-from edgebert.steps import Outcome, Plan, Step
+from edgebert.proof import Proof
+from edgebert.report import cells
+from edgebert.report import proofs as proofs_of
+from edgebert.steps import Outcome, Plan
 from edgebert.store import Store
 from edgebert.target import Target
-from edgebert.verdict import Check, Drop, Score, Value
-
-_STYLE = {"pass": "green", "pass_point": "yellow", "fail": "bold red", "not_judged": "dim"}
-
-
-class Bars:
-    """Progress on standard error: a line for each step, a bar with a time left for the one that runs."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._console = console
-        self._tasks: dict[str, TaskID] = {}
-        self._cached: set[str] = set()
-
-    def __enter__(self) -> Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, step: Step, cached: bool) -> None:
-        """Show the step; one that is cached is told when it ends."""
-        if cached:
-            self._cached.add(step.key)
-        elif step.key not in self._tasks:
-            self._tasks[step.key] = self._progress.add_task(step.about, total=None)
-        if not cached:
-            self._progress.reset(self._tasks[step.key], total=None)
-
-    def tell(self, done: int, total: int) -> None:
-        """Move the bar of the step that began last."""
-        if self._tasks:
-            self._progress.update(list(self._tasks.values())[-1], completed=done, total=total)
-
-    def end(self, step: Step) -> None:
-        """Leave a line that says how long it took, or that it was there."""
-        task = self._tasks.pop(step.key, None)
-        if task is None:
-            self._console.print(Text.assemble(("cached ", "dim"), (step.about, "dim")))
-            return
-        elapsed = self._progress.tasks[self._progress.task_ids.index(task)].elapsed or 0.0
-        self._progress.remove_task(task)
-        self._console.print(Text.assemble(("done   ", "green"), step.about, (f"  {elapsed:.0f} s", "dim")))
+from edgebert.verdict import Check, Score
 
 
 def verdicts(outcomes: Sequence[Outcome], targets: dict[str, Target], program: str) -> RenderableType:
@@ -115,9 +55,9 @@ def _row(outcome: Outcome, file: ModelFile, target: Target, first: bool) -> list
         outcome.verdict.target if first else "",
         file.id,
         f"{file.bytes / 1e6:.1f}",
-        _number(score.teacher),
-        _with_interval(score.shipped),
-        _number(score.agreement),
+        cells.number(score.teacher),
+        cells.with_interval(score.shipped),
+        cells.number(score.agreement),
         Text(speed, "" if judged else "dim"),
         outcome.manifest.level if first else "",
         Text("failed", "bold red") if failed else Text("passed", "green"),
@@ -183,16 +123,16 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
     )
     for file in manifest.models:
         for score in file.scores:
-            agrees, drop = _number(score.agreement), _drop(score.drop)
+            agrees, drop = cells.number(score.agreement), cells.drop(score.drop)
             scores.add_row(
                 file.id,
                 score.metric,
-                *(_with_interval(v) for v in (score.teacher, score.reference, score.shipped)),
+                *(cells.with_interval(v) for v in (score.teacher, score.reference, score.shipped)),
                 drop,
                 agrees,
             )
     lines.append(scores)
-    lines.append(checks(manifest.checks))
+    lines.append(cells.checks(manifest.checks))
     times = Table(
         "file",
         "which",
@@ -206,7 +146,13 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
         header_style="bold",
     )
     for one in manifest.latency:
-        figures = (f"{one.p50_ms:.2f}", f"{one.p90_ms:.2f}", f"{one.p99_ms:.2f}", str(one.runs), one.evidence)
+        figures = (
+            f"{one.p50_ms:.2f}",
+            cells.milliseconds(one.p90_ms),
+            cells.milliseconds(one.p99_ms),
+            str(one.runs),
+            one.evidence,
+        )
         times.add_row(one.model, one.which, one.scope, str(one.threads), *figures)
     lines.append(times)
     if manifest.latency:
@@ -217,84 +163,13 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
         if file.precision in FLOAT_PRODUCTS:
             products = f"{file.precision}, all matrix products in floating point"
         lines.append(f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, {products}")
-    lines += [_said(one) for one in proofs]
+    lines += [proofs_of.said(one) for one in proofs]
     made = manifest.provenance
     lines.append(
         f"from {made.source['model']} (sha256 {str(made.source['sha256'])[:16]}), built {made.built_at}; "
         f"the test split was scored {made.test_scored} times"
     )
     return Group(*lines)
-
-
-def proven(found: Proof, path: Path) -> RenderableType:
-    """What `validate` found."""
-    lines: list[RenderableType] = [checks(found.checks)]
-    if found.score is not None and found.host_score is not None:
-        lines.append(
-            f"score {_with_interval(found.score)} on {found.score.rows} rows; here {found.host_score.value:.3f}"
-        )
-    if (compared := found.comparison) is not None:
-        largest = "not finite" if compared.largest is None else f"{compared.largest:.3g}"
-        lines.append(
-            f"{compared.same} of {compared.compared} rows answered as by {compared.against} (of {compared.rows}, "
-            f"those whose margin exceeds the tolerance {compared.tolerance:.3g}); largest difference "
-            f"{largest}"
-        )
-    if (counted := found.instructions) is not None:
-        lines.append(_counts(counted))
-    for one in found.latency:
-        said = f"{one.which}: p50 {one.p50_ms:.2f} ms, p90 {one.p90_ms:.2f}, p99 {one.p99_ms:.2f}"
-        lines.append(Text(f"{said}; {one.threads} threads, {one.runs} runs, evidence {one.evidence}"))
-    if (ratio := found.speedup) is not None:
-        lines.append(f"{ratio.value:.2f}x the reference's speed ({ratio.p10:.2f} to {ratio.p90:.2f})")
-    if (long := found.sustained) is not None:
-        lines.append(
-            f"sustained {long['seconds']:.0f} s: p50 {long['p50_ms']:.2f} ms; first quarter "
-            f"{long['first_quarter_p50_ms']:.2f}, last {long['last_quarter_p50_ms']:.2f}"
-        )
-    lines += [Text(f"{name} not measured: {why}", style="dim") for name, why in found.not_measured.items()]
-    lines.append(_said(found))
-    return Group(*lines, Text(f"proof: {path}", style="dim"))
-
-
-def _said(found: Proof) -> Text:
-    """One line of a proof: where, with what, to which end."""
-    runtime = f"{found.runtime['name']} {found.runtime['version']}"
-    machine = found.host.get("board") or found.host.get("cpu") or ""
-    evidence = ", ".join(sorted(set(found.evidence.values()))) or "none for this target"
-    outcome = ("passed", "green") if found.passed else ("failed", "bold red")
-    if not found.valid:
-        outcome = (f"invalid: {'; '.join(found.slowed)}", "yellow")
-    said = f"{found.transport} {found.measured_at}: {machine}, {runtime}, {found.rows} rows, evidence {evidence}: "
-    return Text.assemble(said, outcome)
-
-
-def _counts(found: Instructions) -> Table:
-    """Millions of instructions of one inference, by class."""
-    files = {"shipped": found.shipped, "reference": found.reference or {}}
-    table = Table("instructions (10^6)", *found.shipped, "all", header_style="bold", box=box.SIMPLE_HEAD)
-    for which, classes in files.items():
-        if classes:
-            figures = [f"{value / 1e6:.2f}" for value in [*classes.values(), sum(classes.values())]]
-            table.add_row(which, *figures)
-    if found.ratio is not None:
-        lengths = ", ".join(map(str, found.tokens))
-        table.caption = f"ratio {found.ratio:.3f}: one inference, mean of golden rows of {lengths} tokens"
-    return table
-
-
-def checks(found: Sequence[Check]) -> Table:
-    """One line a check."""
-    table = Table(
-        "check", "file", "measured", "limit", "status", "evidence", "why", header_style="bold", box=box.SIMPLE_HEAD
-    )
-    for check in found:
-        sign = "<=" if check.bound == "max" else ">="
-        measured = "-" if check.measured is None else f"{check.measured:.4g} {check.unit}".strip()
-        limit = "-" if check.limit is None else f"{sign} {check.limit:.4g}"
-        status = Text(check.status, _STYLE[check.status])
-        table.add_row(check.name, check.model, measured, limit, status, check.evidence, check.reason or "")
-    return table
 
 
 def plan(found: Plan, store: Store) -> RenderableType:
@@ -339,8 +214,10 @@ def rescored(found: dict[str, Any]) -> RenderableType:
     scores = [Score.model_validate(score) for score in found["scores"]]
     for score in scores:
         values = (score.teacher, score.reference, score.shipped)
-        table.add_row(score.metric, *map(_with_interval, values), _drop(score.drop), _number(score.agreement))
-    lines: list[RenderableType] = [table, checks([Check.model_validate(check) for check in found["checks"]])]
+        table.add_row(
+            score.metric, *map(cells.with_interval, values), cells.drop(score.drop), cells.number(score.agreement)
+        )
+    lines: list[RenderableType] = [table, cells.checks([Check.model_validate(check) for check in found["checks"]])]
     one = next(x for x in found["latency"] if x["which"] == "shipped" and x["scope"] == "model")
     ratio = found["speedup"]
     faster = (
@@ -351,25 +228,3 @@ def rescored(found: dict[str, Any]) -> RenderableType:
         Text(f"{name} not measured: {reason}", style="dim") for name, reason in found["not_measured"].items()
     ]
     return Group(*lines)
-
-
-@contextlib.contextmanager
-def counting(console: Console, about: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error for work that is counted."""
-    with Progress(
-        TextColumn(about), BarColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as progress:
-        task = progress.add_task(about, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _number(value: Value | None) -> str:
-    return "-" if value is None else f"{value.value:.3f}"
-
-
-def _with_interval(value: Value | None) -> str:
-    return "-" if value is None else f"{value.value:.3f} ({value.ci95[0]:.3f}-{value.ci95[1]:.3f})"
-
-
-def _drop(drop: Drop | None) -> str:
-    return "-" if drop is None else f"{drop.points:.2f} ({drop.ci95[0]:.2f} to {drop.ci95[1]:.2f})"

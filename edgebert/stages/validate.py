@@ -18,14 +18,15 @@ from edgebert import members, proof, references, scoring, timing
 from edgebert.data import Row
 from edgebert.device import bundle as bundles
 from edgebert.device import decoding, runtimes
-from edgebert.errors import MissingExtraError
+from edgebert.errors import MissingExtraError, SurroundingsError
+from edgebert.interpreters import Python
 from edgebert.jobs import Tell
 from edgebert.proof import Comparison, Proof
 from edgebert.references import Shipped
 from edgebert.tasks import Outputs
 from edgebert.tokenization import Encoder, Feeds
 from edgebert.transports import Job, Observation, Options
-from edgebert.verdict import Check, CheckName, Evidence, Value, holds, judge
+from edgebert.verdict import Check, CheckName, Evidence, Latency, Value, holds, judge
 
 ROUNDS = 3  # of timing over the golden rows
 
@@ -83,12 +84,17 @@ def run(work: Work, tell: Tell) -> Proof:
     comparison = None if on_device is None else _compare(on_host, on_device, tolerance, against)
     score, host_score = _scores(task, rows, shipped.manifest.labels, on_device, on_host)
     valid = not seen.found.get("slowed")
-    checks = _checks(work, seen, comparison) if valid else []
     absent = dict(seen.not_measured)
     if found.no_file is not None:
-        absent["speedup" if work.transport.TIMED else "instruction_ratio"] = found.no_file
+        absent.setdefault("speedup" if work.transport.TIMED else "instruction_ratio", found.no_file)
     timed = timing.Timed(threads=work.threads, samples=_by_scope(seen.found.get("samples", {})))
     evidence = seen.evidence.get("latency")
+    latency = seen.latency
+    if timed.samples:
+        latency = timing.latencies(
+            timed, shipped.entry["id"], _starts(seen), evidence or "host", seen.found["host"]
+        )
+    checks = _checks(work, seen, comparison, latency) if valid else []
     return Proof(
         schema=proof.SCHEMA,
         bundle=shipped.manifest.name,
@@ -101,14 +107,12 @@ def run(work: Work, tell: Tell) -> Proof:
         valid=valid,
         slowed=seen.found.get("slowed", []),
         data=work.data,
-        rows=len(rows),
+        rows=len(rows) if on_device is not None else 0,
         score=score,
         host_score=host_score,
         comparison=comparison,
         checks=checks,
-        latency=timing.latencies(timed, shipped.entry["id"], _starts(seen), evidence or "host", seen.found["host"])
-        if timed.samples
-        else [],
+        latency=latency,
         speedup=timing.speedup(timed, shipped.entry["id"], evidence or "host"),
         peak_memory_mb=seen.found.get("start_up", {}).get("peak_memory_mb") if work.transport.TIMED else None,
         sustained=seen.found.get("sustained"),
@@ -117,6 +121,7 @@ def run(work: Work, tell: Tell) -> Proof:
         runtime=seen.found["runtime"],
         conditions=seen.found.get("conditions") if work.transport.TIMED else None,
         samples=seen.found.get("samples", {}),
+        runner=seen.found.get("runner"),
         not_measured=absent,
         seconds=round(time.perf_counter() - started, 1),
         measured_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -125,10 +130,13 @@ def run(work: Work, tell: Tell) -> Proof:
 
 def _on_host(shipped: Shipped, golden: Sequence[dict[str, Any]], feeds: Sequence[Feeds]) -> tuple[Outputs, Any]:
     """The host's outputs of the same rows [rows, ...]: run now, or golden.jsonl's without a runtime here."""
+    python = Python(shipped.manifest.target.environment)
     try:
-        outputs = scoring.outputs_of(shipped.folder, shipped.entry, feeds, lambda: None)
+        outputs = scoring.outputs_of(shipped.folder, shipped.entry, feeds, lambda: None, python=python)
         return outputs, "a host run of the same file"
-    except runtimes.RuntimeMissing:
+    except (runtimes.RuntimeMissing, SurroundingsError) as error:
+        if len(feeds) > len(golden) and isinstance(error, SurroundingsError):
+            raise
         if len(feeds) > len(golden):
             extra = "litert" if shipped.entry["format"] == "tflite" else "build"
             raise MissingExtraError("comparing rows of --data with this machine", extra) from None
@@ -193,7 +201,9 @@ def _scores(
     return values[0], values[1]
 
 
-def _checks(work: Work, seen: Observation, comparison: Comparison | None) -> list[Check]:
+def _checks(
+    work: Work, seen: Observation, comparison: Comparison | None, latency: Sequence[Latency]
+) -> list[Check]:
     """What this run can judge, by the limits that the bundle was built with."""
     model = work.shipped.entry["id"]
     limits = {check.name: check.limit for check in work.shipped.manifest.checks if check.model == model}
@@ -214,7 +224,7 @@ def _checks(work: Work, seen: Observation, comparison: Comparison | None) -> lis
             why = "no reference to count beside it; name one with --reference"
         limit = limits.get("instruction_ratio")
         found.append(judge("instruction_ratio", model, ratio, limit, "max", "emulator", not_judged=why))
-    judged = [check for check in [*found, *_speed(work, seen, limits)] if check is not None]
+    judged = [check for check in [*found, *_speed(work, seen, latency, limits)] if check is not None]
     return _with_recorded(judged, seen.found.get("checks", []), accuracy)
 
 
@@ -230,19 +240,35 @@ def _with_recorded(judged: list[Check], own: Sequence[dict[str, Any]], evidence:
     return [failed.get(check.name, check) for check in judged]
 
 
-def _speed(work: Work, seen: Observation, limits: dict[CheckName, float | None]) -> list[Check | None]:
+def _speed(
+    work: Work, seen: Observation, latency: Sequence[Latency], limits: dict[CheckName, float | None]
+) -> list[Check | None]:
     """Milliseconds and memory: judged on the target's board alone."""
+    if not work.transport.TIMED:
+        return []
     model, evidence = work.shipped.entry["id"], seen.evidence.get("latency", "host")
     why = None if evidence == "device" else "only a run on the board itself tells"
-    samples = seen.found.get("samples", {})
-    if not work.transport.TIMED or not samples.get("shipped"):
-        return []
-    timed = timing.Timed(threads=work.threads, samples=_by_scope(samples))
+    timed = timing.Timed(threads=work.threads, samples=_by_scope(seen.found.get("samples", {})))
     ratio = timing.speedup(timed, model, evidence)
-    p50, peak = float(np.median(samples["shipped"])), seen.found["start_up"]["peak_memory_mb"]
-    no_ratio = why or (None if ratio else "no reference was run beside it; name one with --reference")
+    p50 = next((one.p50_ms for one in latency if one.which == "shipped"), None)
+    peak = seen.found.get("start_up", {}).get("peak_memory_mb")
+    silent = seen.not_measured
+    no_p50 = None if p50 is not None else silent.get("latency_p50_ms", "it was not timed")
+    no_peak = None if peak is not None else silent.get("peak_memory_mb", "it was not measured")
+    no_ratio = (
+        None if ratio else silent.get("speedup", "no reference was run beside it; name one with --reference")
+    )
     return [
-        judge("latency_p50_ms", model, p50, limits.get("latency_p50_ms"), "max", evidence, "ms", not_judged=why),
+        judge(
+            "latency_p50_ms",
+            model,
+            p50,
+            limits.get("latency_p50_ms"),
+            "max",
+            evidence,
+            "ms",
+            not_judged=no_p50 or why,
+        ),
         judge(
             "speedup",
             model,
@@ -252,9 +278,18 @@ def _speed(work: Work, seen: Observation, limits: dict[CheckName, float | None])
             evidence,
             "x",
             ratio.p10 if ratio else None,
-            not_judged=no_ratio,
+            not_judged=why or no_ratio,
         ),
-        judge("peak_memory_mb", model, peak, limits.get("peak_memory_mb"), "max", evidence, "MB", not_judged=why),
+        judge(
+            "peak_memory_mb",
+            model,
+            peak,
+            limits.get("peak_memory_mb"),
+            "max",
+            evidence,
+            "MB",
+            not_judged=no_peak or why,
+        ),
     ]
 
 

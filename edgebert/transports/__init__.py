@@ -12,7 +12,7 @@ from edgebert.errors import InputError, SurroundingsError
 from edgebert.jobs import TIME_LIMIT, Finished, Tell
 from edgebert.manifest import Manifest
 from edgebert.proof import ASPECTS, Aspect, Instructions
-from edgebert.verdict import Evidence
+from edgebert.verdict import Evidence, Latency
 
 FAILED, WRONG_INPUT, BUG, SURROUNDINGS = 1, 2, 3, 4  # exit statuses of a device job
 
@@ -76,7 +76,8 @@ class Observation:
 
     `found` is the worker's result (`edgebert.device.job.run`), or the part of it that the transport could get:
     `outputs` and `further` are None where the device gave no outputs. `evidence` says, for each aspect, what the
-    run is evidence of; an aspect that it tells nothing about is left out.
+    run is evidence of; an aspect that it tells nothing about is left out. `latency` holds the percentiles of a
+    runner that keeps its samples to itself; raw samples are in `found`.
     """
 
     transport: str
@@ -84,6 +85,7 @@ class Observation:
     evidence: dict[Aspect, Evidence]
     instructions: Instructions | None = None
     not_measured: dict[str, str] = field(default_factory=dict)
+    latency: list[Latency] = field(default_factory=list)
 
 
 class Transport(Protocol):

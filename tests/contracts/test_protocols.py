@@ -25,7 +25,7 @@ from edgebert.quantizers import (
     onnx_tensorrt,
 )
 from edgebert.tasks import Task, text_classification
-from edgebert.transports import Transport, local, qemu, ssh
+from edgebert.transports import Transport, adb, local, qemu, ssh
 from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [bert]
@@ -41,7 +41,7 @@ QUANTIZERS: list[Quantizer] = [
     onnx_tensorrt,
 ]
 FORMATS: list[Format] = [onnx, tflite]
-TRANSPORTS: list[Transport] = [local, qemu, ssh]
+TRANSPORTS: list[Transport] = [adb, local, qemu, ssh]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,
     "tasks": TASKS,
@@ -64,7 +64,7 @@ def test_the_list_names_every_member(family: str) -> None:
     assert [module.__name__.rpartition(".")[2] for module in modules(family)] == members.names(family)
 
 
-@pytest.mark.parametrize("family", ["architectures", "tasks", "formats"])
+@pytest.mark.parametrize("family", ["architectures", "tasks", "formats", "transports"])
 def test_a_member_calls_itself_what_a_recipe_calls_it(family: str) -> None:
     for module in modules(family):
         assert module.NAME == members.public(family, module.__name__.rpartition(".")[2])
