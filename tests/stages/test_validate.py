@@ -308,7 +308,7 @@ def test_the_first_golden_rows_are_replayed_where_fewer_are_asked_for(copy: Path
     assert found.comparison is not None and found.comparison.rows == 7
 
 
-def no_runtime(*_: object) -> None:
+def no_runtime(*_: object, **__: object) -> None:
     raise runtimes.RuntimeMissing("onnxruntime is not here")
 
 
