@@ -55,7 +55,10 @@ def said(found: Proof) -> Text:
     outcome = ("passed", "green") if found.passed else ("failed", "bold red")
     if not found.valid:
         outcome = (f"invalid: {'; '.join(found.slowed)}", "yellow")
-    said = f"{found.transport} {found.measured_at}: {machine}, {runtime}, {found.rows} rows, evidence {evidence}: "
+    ratio = found.instructions.ratio if found.instructions else None
+    counted = f", instruction ratio {ratio:.3f}" if ratio is not None else ""
+    where = f"{found.transport} {found.measured_at}: {machine}, {runtime}, {found.rows} rows{counted}"
+    said = f"{where}, evidence {evidence}: "
     return Text.assemble(said, outcome)
 
 
