@@ -346,7 +346,7 @@ def workers(pid: int) -> list[int]:
             command = (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(parent) == pid and state != "Z" and b"edgebert.device.job" in command:
+        if int(parent) == pid and state != "Z" and b"device.job" in command:
             found.append(int(path.name))
     return found
 

@@ -46,8 +46,8 @@ def reference(built: Built, target: str) -> dict[str, Any]:
 
 def work(asked: dict[str, Any], verb: str = "run", before: str = "") -> Done:
     """Run the worker to its end, with standard input left open; `before` is code that runs in it first."""
-    code = f"import sys\n{before}\nfrom edgebert.device import job\nsys.exit(job.main(['{verb}']))"
-    command = [sys.executable, *(("-c", code) if before else ("-m", "edgebert.device.job", verb))]
+    code = f"import runpy, sys\n{before}\nrunpy.run_module('edgebert.device.job', run_name='__main__')"
+    command = [sys.executable, *(("-c", code) if before else ("-m", "edgebert.device.job")), verb]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from tests import toy
 from tests.conftest import Built
 from tests.device.test_bundle import change_manifest
 from tests.device.test_selftest import change_golden, contents
+from tests.test_jobs import alive, wait_until
+from tests.test_validation import workers
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +87,7 @@ def copy(larger: Built, tmp_path: Path) -> Path:
 
 
 def counts(found: Emulated) -> dict[str, Any]:
-    if found.proof["instructions"] is None:
+    if found.proof["instructions"] is None:  # a QEMU without plugins leaves the rest to be tested
         pytest.skip(f"this {userland.QEMU} loads no plugins")
     told: dict[str, Any] = found.proof["instructions"]
     return told
@@ -201,6 +205,20 @@ def test_more_instructions_than_the_gate_allows_fail(copy: Path, larger: Built, 
     assert contents(copy) == before
     shown = json.loads(run_edgebert("show", copy, "--json").stdout)
     assert [c["status"] for c in shown["manifest"]["checks"] if c["name"] == "instruction_ratio"] == ["fail"]
+
+
+def test_an_interrupt_leaves_no_worker_and_no_proof(copy: Path) -> None:
+    command = [sys.executable, "-m", "edgebert", "validate", str(copy), "--on", "qemu"]
+    before = contents(copy.parent)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: process.poll() is not None or len(workers(process.pid)) == 2)
+        pids = workers(process.pid)
+        process.send_signal(signal.SIGINT)  # to the command alone, unlike Ctrl-C
+        answered, told = process.communicate()
+    assert (process.returncode, answered, len(pids)) == (130, "", 2), told
+    assert "interrupted" in told and "Traceback" not in told
+    wait_until(lambda: not any(map(alive, pids)))
+    assert contents(copy.parent) == before
 
 
 def test_rows_of_a_file_are_answered_there(copy: Path, larger: Built, run_edgebert: Run) -> None:
