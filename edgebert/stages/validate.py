@@ -29,6 +29,7 @@ from edgebert.transports import Job, Observation, Options
 from edgebert.verdict import Check, CheckName, Evidence, Latency, Value, holds, judge
 
 ROUNDS = 3  # of timing over the golden rows
+FEWEST = 64  # rows that a device must answer before its answers are evidence of accuracy
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ def run(work: Work, tell: Tell) -> Proof:
     comparison = None if on_device is None else _compare(on_host, on_device, tolerance, against)
     score, host_score = _scores(task, rows, shipped.manifest.labels, on_device, on_host)
     valid = not seen.found.get("slowed")
-    absent = dict(seen.not_measured)
+    absent, proves = dict(seen.not_measured), dict(seen.evidence)
+    if "accuracy" in proves and len(rows) < min(FEWEST, len(bundles.golden(str(shipped.folder)))):
+        del proves["accuracy"]
+        absent["level"] = f"{len(rows)} rows are no evidence of accuracy; {FEWEST} are"
     if found.no_file is not None:
         absent.setdefault("speedup" if work.transport.TIMED else "instruction_ratio", found.no_file)
     timed = timing.Timed(threads=work.threads, samples=_by_scope(seen.found.get("samples", {})))
@@ -102,7 +106,7 @@ def run(work: Work, tell: Tell) -> Proof:
         digest=bundles.digest(str(shipped.folder)),
         model=shipped.entry["id"],
         transport=seen.transport,
-        evidence=seen.evidence,
+        evidence=proves,
         passed=valid and holds(checks),
         valid=valid,
         slowed=seen.found.get("slowed", []),
