@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from edgebert.verdict import EVIDENCE, Check, Evidence, Latency, Speedup, Value,
 SCHEMA = 1
 Aspect = Literal["accuracy", "placement", "latency"]
 ASPECTS: tuple[Aspect, ...] = ("accuracy", "placement", "latency")
+ANSWERS = ("golden_max_abs_diff", "agreement")  # checks of what the device answered
 
 
 class Instructions(BaseModel):
@@ -101,6 +103,7 @@ def write(proof: Proof, bundle: Path) -> Path:
     handle, draft = tempfile.mkstemp(prefix=".draft-", dir=folder)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(handle, 0o644)  # a temporary file is its owner's alone
             file.write(proof.model_dump_json(indent=1, by_alias=True) + "\n")
         number = 0
         while True:
@@ -110,8 +113,13 @@ def write(proof: Proof, bundle: Path) -> Path:
                 return path
             except FileExistsError:
                 number += 1
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):  # no hard links, as on a card's FAT
+                    raise
+                Path(draft).replace(path)
+                return path
     finally:
-        Path(draft).unlink()
+        Path(draft).unlink(missing_ok=True)
 
 
 def read(bundle: Path, target: str, digest: str) -> list[Proof]:
@@ -137,15 +145,16 @@ def merge(manifest: Manifest, proofs: Sequence[Proof]) -> Manifest:
     """The manifest with what its proofs add: a higher level, judged checks, latency and speed-up of the device.
 
     Of valid proofs by the same kind of evidence the newest counts, check by check and aspect by aspect: a check
-    that failed on a device stays a failure until a newer run there judges it again.
+    that failed on a device stays a failure until a newer run there judges it again, on as many rows as count.
     """
     counted = [proof for proof in proofs if proof.valid and proof.evidence]
-    judged = {
-        (check.name, check.model, check.evidence): check
-        for proof in counted
-        for check in proof.checks
-        if check.status != "not_judged"
-    }
+    judged: dict[tuple[str, str, str], Check] = {}
+    for proof in counted:
+        for check in proof.checks:
+            few = check.name in ANSWERS and "accuracy" not in proof.evidence
+            key = (check.name, check.model, check.evidence)
+            if check.status != "not_judged" and not (few and key in judged and check.status != "fail"):
+                judged[key] = check
     settled = {(name, model) for name, model, _ in judged}
     latency = {(proof.model, proof.latency[0].evidence): proof.latency for proof in counted if proof.latency}
     speedup = {(one.model, one.evidence): one for proof in counted if (one := proof.speedup) is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -120,6 +121,16 @@ def test_many_who_write_at_once_replace_nobody(folder: Path) -> None:
     assert {one.rows for one in proof.read(folder, PI, "d" * 64)} == set(range(20))
 
 
+def test_a_file_system_without_hard_links_will_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = proof.write(made(), folder)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_write_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -231,6 +242,17 @@ def test_a_run_that_could_not_judge_a_check_does_not_undo_its_failure(manifest: 
     without = made(2, checks=[check("speedup", "not_judged"), check("agreement", "pass")])
     merged = proof.merge(manifest, [slow, without])
     assert [(c.status, c.evidence) for c in merged.checks if c.name == "speedup"] == [("fail", "device")]
+
+
+def test_a_few_rows_do_not_undo_a_failure_of_many_but_may_add_one(manifest: Manifest) -> None:
+    few: dict[str, Evidence] = {"placement": "device", "latency": "device"}
+    good, bad = check("agreement", "pass"), check("agreement", "fail")
+    after = proof.merge(manifest, [made(0, checks=[bad]), made(1, checks=[good], evidence=few, rows=1)])
+    assert not holds(after.checks)
+    after = proof.merge(manifest, [made(0, checks=[good]), made(1, checks=[bad], evidence=few, rows=1)])
+    assert not holds(after.checks)
+    after = proof.merge(manifest, [made(0, checks=[bad]), made(1, checks=[good])])
+    assert holds(after.checks)
 
 
 def test_a_run_that_was_slowed_counts_for_nothing(manifest: Manifest) -> None:

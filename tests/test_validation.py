@@ -138,7 +138,7 @@ def test_golden_rows_without_labels_give_no_score_and_a_file_gives_one(copy: Pat
 
 
 def test_a_reference_is_timed_beside_it(built: Built, copy: Path) -> None:
-    found = validate(copy, reference=step(built, PI, "export"), rows=8)
+    found = validate(copy, reference=step(built, PI, "export"))
     assert found.speedup is not None
     assert (found.speedup.against, found.speedup.evidence, found.not_measured) == ("reference", "host", {})
     assert {one.which for one in found.latency} == {"shipped", "reference"}

@@ -312,6 +312,15 @@ def no_runtime(*_: object, **__: object) -> None:
     raise runtimes.RuntimeMissing("onnxruntime is not here")
 
 
+def test_a_few_rows_are_no_evidence_of_accuracy(copy: Path) -> None:
+    many, few = run(copy, device()), run(copy, device(), golden=63)
+    assert "accuracy" in many.evidence
+    assert "accuracy" not in few.evidence
+    assert few.evidence["placement"] == many.evidence["placement"]
+    assert few.not_measured["level"] == "63 rows are no evidence of accuracy; 64 are"
+    assert few.passed
+
+
 def test_without_a_runtime_here_the_recorded_outputs_stand_for_the_host(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
