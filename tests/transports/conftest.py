@@ -1,4 +1,4 @@
-"""Fixtures: bundles for Android, a phone that is a folder, and the runner for it."""
+"""Fixtures: bundles for Android, a phone that is a folder, and the runner for it; a board that ssh reaches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from edgebert import pipeline, planning
 from edgebert import recipe as recipes
 from tests import toy
 from tests.conftest import Built
-from tests.transports import fake_phone
+from tests.transports import fake_phone, sshd
 from tests.transports.fake_phone import Says
+from tests.transports.sshd import Board
 
 SERIAL = "R58M123ABC"
 PROPERTIES = {
@@ -176,3 +177,18 @@ def validate(phone: Phone, runner: Path, run_edgebert: Validate) -> Validate:
 
     assert shutil.which("sha256sum")
     return run
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    """A Raspberry Pi 5 that ssh reaches: a real sshd and an emulated Python. It leaves no process behind."""
+    if (reason := sshd.why_not()) is not None:
+        pytest.skip(reason)
+    with sshd.serving(tmp_path / "board") as found:
+        yield found
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, built: Built) -> Path:
+    """A copy of the toy's bundle for it, without the build's store."""
+    return shutil.copytree(built.bundle("raspberry-pi-5"), tmp_path / "out" / "toy" / "raspberry-pi-5")
