@@ -76,6 +76,15 @@ class Board:
         given = f"-E PYTHONPATH={found} -E PYTHONNOUSERSITE=1"
         self.tool("python3", f'{before}\nexec {userland.QEMU} -cpu {cpu} -L {root} {given} {python} "$@"')
 
+    def modules(self) -> Path:
+        """A folder of this board's own with links to its runtime and numpy; python3 uses it from now on."""
+        found = self.folder / "modules"
+        found.mkdir()
+        for entry in (environments.place_of("qemu") / "runtimes" / "onnxruntime").iterdir():
+            (found / entry.name).symlink_to(entry)
+        self.python(modules=found)
+        return found
+
     def own_root(self, cpu: str = "cortex-a76") -> Path:
         """A root of this board's own, whose proc and sys may be altered; python3 runs in it from now on."""
         self.root.mkdir()
@@ -116,6 +125,15 @@ class Board:
             assert time.monotonic() < deadline, f"no '{call}' was called"
             time.sleep(0.01)
         return found[0]
+
+    def wait_for_run(self) -> int:
+        """The number of the board's Python that runs the job, as soon as it has its runtime loaded."""
+        number = self.wait_for("device.job")
+        deadline = time.monotonic() + PATIENCE_S
+        while "onnxruntime_pybind11_state" not in Path(f"/proc/{number}/maps").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return number
 
     def sessions(self) -> list[int]:
         """The processes of sshd, one or two for each connection."""
