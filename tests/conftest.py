@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from tests import toy
 from tests.disks import small_disk as small_disk
 
 quiet.prepare()
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # children would inherit it ignored, as jobs of a shell have it
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is read: its threads cost more than they give a toy
 timing.SECONDS = 0.2  # enough samples to test with; no test asserts a time
