@@ -122,6 +122,10 @@ def _unpack(room: str, place: str, sha256: str) -> int:
                 sys.stderr.write("'{}' may not be in an archive of ours".format(member.name))
                 return DAMAGED
         tar.extractall(folder, members)  # noqa: S202  # members were checked
+    for member in members:
+        if member.isfile():  # on the card before it has its name: a power cut must not leave a hollow bundle
+            with open(os.path.join(folder, member.name), "rb") as file:
+                os.fsync(file.fileno())
     try:
         os.rename(folder, place)
     except OSError:

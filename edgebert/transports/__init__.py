@@ -103,15 +103,19 @@ class Transport(Protocol):
         """Run the job. Raises InputError, SurroundingsError."""
 
 
-def evidence_of(found: dict[str, Any], manifest: Manifest) -> dict[Aspect, Evidence]:
-    """What a run of the device code is evidence of, aspect by aspect.
+def evidence_of(
+    found: dict[str, Any], manifest: Manifest, where: str
+) -> tuple[dict[Aspect, Evidence], dict[str, str]]:
+    """What a run of the device code is evidence of, aspect by aspect, and why the level cannot rise by it.
 
-    Its runtimes compute on the CPU: of a bundle for an accelerator they tell the accuracy by standing in, and
-    neither placement nor latency.
+    Its runtimes compute on the CPU of `where`: of a bundle for an accelerator they tell the accuracy by standing
+    in, and neither placement nor latency.
     """
-    if manifest.target.accelerator != "none":
-        return {"accuracy": "host"}
-    return dict.fromkeys(ASPECTS, found["evidence"])
+    target = manifest.target
+    if target.accelerator != "none":
+        ran = f"ran in {found['runtime']['name']} on {where}'s CPU"
+        return {"accuracy": "host"}, {"level": f"{ran}; {target.runtime} and the {target.accelerator} did not"}
+    return dict.fromkeys(ASPECTS, found["evidence"]), {}
 
 
 def result_of(finished: Finished, where: str, limit_s: float, missing: Callable[[str], str]) -> dict[str, Any]:

@@ -32,4 +32,5 @@ def run(address: str, job: Job, options: Options) -> Observation:
         extra = "litert" if job.entry["format"] == "tflite" else "build"
         raise MissingExtraError(f"running {job.bundle}", extra)
     found = result_of(finished, "this machine", job.limit_s, str)
-    return Observation(NAME, found, evidence_of(found, job.manifest))
+    evidence, absent = evidence_of(found, job.manifest, "this machine")
+    return Observation(NAME, found, evidence, not_measured=absent)

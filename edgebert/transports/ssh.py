@@ -24,9 +24,7 @@ from edgebert.errors import InputError, SurroundingsError
 from edgebert.manifest import Manifest
 from edgebert.openssh import Client
 from edgebert.parcels import Parcel
-from edgebert.proof import ASPECTS, Aspect
-from edgebert.transports import WRONG_INPUT, Job, Observation, Options, result_of
-from edgebert.verdict import Evidence
+from edgebert.transports import WRONG_INPUT, Job, Observation, Options, evidence_of, result_of
 
 NAME = "ssh"
 USES: tuple[str, ...] = ("ssh_config", "install_runtime", "clean")
@@ -85,7 +83,7 @@ def run(address: str, job: Job, options: Options) -> Observation:
         if options.clean:
             with contextlib.suppress(SurroundingsError):
                 _called(client, PROBE_S, "clean")
-    evidence, absent = _evidence(found, job.manifest)
+    evidence, absent = evidence_of(found, job.manifest, "the board")
     found["host"].update({name: board.facts[name] for name in ("features", "memory_available_mb", "disk_free_mb")})
     return Observation(NAME, found, evidence, not_measured=absent)
 
@@ -246,13 +244,3 @@ def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict
     if finished.status in (openssh.LOST, 127):
         board.client.check(finished, job.limit_s)
     return result_of(finished, where, job.limit_s, lambda said: f"{said}; or have it put there: --install-runtime")
-
-
-def _evidence(found: dict[str, Any], manifest: Manifest) -> tuple[dict[Aspect, Evidence], dict[str, str]]:
-    """What the run tells of the target: nothing of an accelerator, as the job runs on the board's CPU."""
-    target = manifest.target
-    if target.accelerator != "none":
-        ran = f"ran in {found['runtime']['name']} on the board's CPU"
-        return {}, {"level": f"{ran}; {target.runtime} and the {target.accelerator} did not"}
-    evidence: Evidence = found["evidence"]
-    return dict.fromkeys(ASPECTS, evidence), {}
