@@ -130,10 +130,11 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Answer texts with a bundle: lines, or JSON objects with the task's columns."""
+    from edgebert import lines
     from edgebert.opening import open_bundle
     from edgebert.report import terminal
 
-    rows = [_row(text, number) for number, text in enumerate(_given(texts), 1)]
+    rows = lines.rows(texts)
     if not rows:
         raise InputError("no text was given")
     opened = open_bundle(bundle, model)
@@ -334,35 +335,6 @@ def _program() -> str:
     if called.stem != "edgebert":
         return "python -m edgebert"
     return "edgebert" if found is not None and Path(found).resolve() == called.resolve() else sys.argv[0]
-
-
-def _given(texts: list[str]) -> list[str]:
-    """The texts of the command line, or for - the lines of standard input; a line ends at a line feed only."""
-    if texts != ["-"]:
-        return texts
-    lines = sys.stdin.buffer.read().split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            found.append(line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            raise InputError(f"row {number}: not UTF-8 at byte {error.start + 1}") from None
-    return found
-
-
-def _row(text: str, number: int) -> str | dict[str, Any]:
-    """A JSON object where the text is one, else the text itself."""
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        row = json.loads(text)
-    except RecursionError:
-        raise InputError(f"row {number}: not JSON that can be read") from None
-    except ValueError:
-        return text
-    return row if isinstance(row, dict) else text
 
 
 def _console() -> Console:

@@ -1,0 +1,43 @@
+"""Rows for `predict`: the texts of the command line, or the lines of standard input, JSON objects among them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from edgebert.errors import InputError
+
+
+def rows(texts: list[str]) -> list[str | dict[str, Any]]:
+    """A row a text, or for - alone a row a line. Raises InputError naming a row that is no UTF-8 or too deep."""
+    return [_row(text, number) for number, text in enumerate(_given(texts), 1)]
+
+
+def _given(texts: list[str]) -> list[str]:
+    """The texts of the command line, or for - the lines of standard input; a line ends at a line feed only."""
+    if texts != ["-"]:
+        return texts
+    lines = sys.stdin.buffer.read().split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r"))
+        except UnicodeDecodeError as error:
+            raise InputError(f"row {number}: not UTF-8 at byte {error.start + 1}") from None
+    return found
+
+
+def _row(text: str, number: int) -> str | dict[str, Any]:
+    """A JSON object where the text is one, else the text itself."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        row = json.loads(text)
+    except RecursionError:
+        raise InputError(f"row {number}: not JSON that can be read") from None
+    except ValueError:
+        return text
+    return row if isinstance(row, dict) else text
