@@ -285,7 +285,7 @@ def doctor(
 
     if install is not None:
         place = environments.install(install)
-        found: dict[str, Any] = {"installed": install, "python": str(place)}
+        found: dict[str, Any] = {"installed": install, "place": str(place)}
         _print_json(found) if as_json else _console().print(f"{install}: {place}", highlight=False)
         return
     report = environments.examine()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def oldest() -> Path:
     """Python with ONNX Runtime 1.17."""
     try:
-        return environments.install("onnxruntime-oldest")
+        return environments.install("onnxruntime-oldest") / "bin" / "python"
     except SurroundingsError as error:
         pytest.skip(str(error))
 

@@ -57,7 +57,7 @@ for text in json.load(sys.stdin):
 def optimum() -> Path:
     """Python with Optimum."""
     try:
-        return environments.install("optimum")
+        return environments.install("optimum") / "bin" / "python"
     except SurroundingsError as error:
         pytest.skip(str(error))
 
