@@ -73,6 +73,8 @@ def run(address: str, job: Job, options: Options) -> Observation:
     )
     if instructions is None:
         absent["instruction_ratio"] = f"this {userland.QEMU} loads no plugins; that of Debian 12 does"
+        if evidence.pop("latency", None):
+            absent["level"] = "without counted instructions nothing tells of the file's speed there"
     return Observation(f"{NAME}:{cpu}", found, evidence, instructions, absent)
 
 

@@ -127,7 +127,8 @@ def test_without_plugins_it_answers_and_says_what_was_not_counted(
     seen = qemu.run("", job, Options())
     assert seen.instructions is None
     assert "loads no plugins" in seen.not_measured["instruction_ratio"]
-    assert set(seen.evidence.values()) == {"emulator"}
+    assert seen.evidence == {"accuracy": "emulator", "placement": "emulator"}
+    assert "nothing tells of the file's speed" in seen.not_measured["level"]
 
 
 def test_no_board_is_named_as_none_ran_it_and_another_cpu_is_no_evidence(
