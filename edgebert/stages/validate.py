@@ -88,7 +88,7 @@ def run(work: Work, tell: Tell) -> Proof:
     absent, proves = dict(seen.not_measured), dict(seen.evidence)
     if "accuracy" in proves and len(rows) < min(FEWEST, len(bundles.golden(str(shipped.folder)))):
         del proves["accuracy"]
-        absent["level"] = f"{len(rows)} rows are no evidence of accuracy; {FEWEST} are"
+        absent.setdefault("level", f"{len(rows)} rows are no evidence of accuracy; {FEWEST} are")
     if found.no_file is not None:
         absent.setdefault("speedup" if work.transport.TIMED else "instruction_ratio", found.no_file)
     timed = timing.Timed(threads=work.threads, samples=_by_scope(seen.found.get("samples", {})))

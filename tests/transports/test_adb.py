@@ -18,6 +18,7 @@ from edgebert.transports import adb
 from tests.android.test_runners import NEW, OLD, OLD_PERF, PERF
 from tests.bad_input.test_recipes import message
 from tests.conftest import Built
+from tests.test_jobs import alive, wait_until
 from tests.transports.conftest import SERIAL, THERMAL, Phone, Validate, elf
 
 pytestmark = pytest.mark.slow  # a process a row, many times
@@ -363,11 +364,7 @@ def test_a_run_that_takes_too_long_is_stopped_there_and_here(
 def assert_gone(phone: Phone) -> None:
     """The program on the phone ends soon."""
     lines = (phone.folder / "programs.jsonl").read_text().splitlines()
-    process = Path(f"/proc/{json.loads(lines[-1])['process']}")
-    deadline = time.monotonic() + 10
-    while process.exists() and "Z" not in (process / "stat").read_text().split()[2]:
-        assert time.monotonic() < deadline, "it runs on"
-        time.sleep(0.05)
+    wait_until(lambda: not alive(json.loads(lines[-1])["process"]))
 
 
 @pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGKILL])
