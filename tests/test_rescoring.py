@@ -65,6 +65,7 @@ def test_without_a_reference_the_shipped_file_is_scored_and_the_rest_has_reasons
     assert all("no --reference given" in reason for reason in found["not_measured"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [PI, pytest.param(PHONE, marks=pytest.mark.slow)])
 def test_a_checkpoint_is_teacher_and_exported_for_the_reference(
     built: Built, data: Path, tmp_path: Path, run_edgebert: Run, target: str

@@ -123,6 +123,7 @@ def _recipe(folder: Path, source: str = "people/toy", revision: str = COMMIT, te
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", [COMMIT, "main"])
 def test_model_and_data_are_read_from_a_hub_and_later_from_its_cache(
     tmp_path: Path, hub: Hub, run_edgebert: Run, revision: str
@@ -186,6 +187,7 @@ def test_a_hub_out_of_reach_is_not_the_users_mistake(
     assert ("people/toy" if cached == "nothing" else "hub:people/rows/train.jsonl") in done.stderr
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_off_is_not_the_users_mistake(
     tmp_path: Path, hub: Hub, run_edgebert: Run
 ) -> None:

@@ -196,6 +196,7 @@ def trained_project(folder: Path, trained: Artifact, target: str) -> Path:
     return recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["raspberry-pi-5", "android-cpu"])
 def test_a_recipe_without_finetune_builds_a_trained_source(trained: Artifact, tmp_path: Path, target: str) -> None:
     recipe = trained_project(tmp_path, trained, target)
