@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from edgebert.onnx_graph import drop_unread
+from edgebert.onnx_graph import constants, drop_unread
 
 _CONSTANTS = {"three": 3.0, "cubic": 0.044715, "root": math.sqrt(2 / math.pi), "one": 1.0, "half": 0.5}
 
@@ -85,12 +85,8 @@ def _scalars(model: Any) -> dict[str, float]:
     """Constants of one float, by name."""
     from onnx import TensorProto, numpy_helper
 
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            tensors[node.output[0]] = node.attribute[0].t
     return {
         name: float(numpy_helper.to_array(tensor).item())
-        for name, tensor in tensors.items()
+        for name, tensor in constants(model).items()
         if tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) == 1
     }

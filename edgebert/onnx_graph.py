@@ -140,6 +140,15 @@ def drop_unread(model: Any) -> bool:
     return True
 
 
+def constants(model: Any) -> dict[str, Any]:
+    """Tensors of the graph whose values are known, by name: initializers, and the values of Constant nodes."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            tensors[node.output[0]] = node.attribute[0].t
+    return tensors
+
+
 def replace_nodes(model: Any, nodes: Sequence[Any]) -> None:
     """Give the graph new nodes, and drop constants that none of them reads."""
     del model.graph.node[:]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edgebert.onnx_graph import constants as constant_tensors
 from edgebert.onnx_graph import drop_unread
 
 Dims = list[int | str | None]  # of one tensor: a size, the name of a size, or unknown
@@ -177,12 +178,8 @@ def _constants(model: Any) -> dict[str, Any]:
     """Arrays of integer constants of at most one dimension, by name."""
     from onnx import TensorProto, numpy_helper
 
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            tensors[node.output[0]] = node.attribute[0].t
     return {
         name: numpy_helper.to_array(tensor)
-        for name, tensor in tensors.items()
+        for name, tensor in constant_tensors(model).items()
         if tensor.data_type == TensorProto.INT64 and len(tensor.dims) <= 1
     }
