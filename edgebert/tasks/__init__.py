@@ -68,8 +68,9 @@ class Task(Protocol):
     def TUNED(self) -> tuple[str, ...]:
         """Names of what `tune` finds; empty: the dev split is not run for it."""
 
-    Settings: type[Table]
-    """The recipe's `[decoding]`, with its defaults."""
+    @property
+    def Settings(self) -> type[Table]:
+        """The recipe's `[decoding]`, with its defaults."""
 
     def fault(self, row: Row) -> str | None:
         """What is wrong with a row to train on or score, or None."""
