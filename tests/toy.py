@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 WORDS = {
     "sun": ["bright", "warm", "sunny", "summer", "light"],
@@ -31,6 +32,24 @@ def outside(count: int, seed: int) -> list[dict[str, str]]:
     """Texts that no label fits."""
     draw = random.Random(seed)
     return [{"text": " ".join(draw.sample(OUTSIDE, 3))} for _ in range(count)]
+
+
+def logits_of(outputs: list[dict[str, Any]]) -> Any:
+    """The logits [rows, labels] of outputs that came one window at a time."""
+    import numpy as np
+
+    return np.stack([one["logits"] for one in outputs])
+
+
+def exportable(model: Any) -> Any:
+    """A BERT classifier of torch as formats take it."""
+    from edgebert import members
+    from edgebert.exportable import Exportable
+    from edgebert.tasks import forward_of, text_classification
+
+    bert = members.find("architectures", "bert")
+    compute = forward_of(text_classification, model, bert)
+    return Exportable(model, compute, bert.INPUTS, ("logits",), per_token=False)
 
 
 def write_rows(path: Path, found: list[dict[str, str]]) -> Path:
