@@ -116,7 +116,7 @@ def test_device_code_imports_nothing_of_ours_but_device_code() -> None:
     assert dotted(wrong) == []
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "device").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "device").rglob("*.py")), ids=lambda path: path.stem)
 def test_device_code_imports_device_code_relatively_so_that_it_runs_in_a_bundle(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -80,7 +80,7 @@ def test_rare_positives_get_f1_and_pr_auc_as_scikit_learn_has_them(positive: int
     rows, logits = guesses(200, 2, seed=7, shares=shares)
     truth = np.asarray(numbers(rows, LABELS[:2]))
     found = scored(rows, LABELS[:2], shipped=logits)
-    certainty = logits[:, positive] - logits[:, 1 - positive]
+    certainty = decoding.softmax(logits)[:, positive]
     wanted = f1_score(truth, logits.argmax(axis=1), pos_label=positive)
     assert shipped(found["f1"]) == pytest.approx(wanted, abs=1e-12)
     wanted = average_precision_score(truth == positive, certainty)

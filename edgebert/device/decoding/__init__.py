@@ -58,16 +58,18 @@ def same(
 
 
 def softmax(logits: Any) -> Any:
-    """Probabilities of logits, over the last axis, computed in float64."""
+    """Probabilities of logits, over the last axis, in float64; NaN where a faulty device gave infinity."""
     shifted = np.asarray(logits, np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def margin(logits: Any) -> float:
     """How far the best of some logits [n] is above the second: what noise must exceed to change the winner."""
     top = np.sort(np.asarray(logits, np.float64).ravel())[-2:]
-    return float(top[-1] - top[0]) if top.size == 2 else float("inf")
+    with np.errstate(invalid="ignore"):  # a faulty device may give infinite logits
+        return float(top[-1] - top[0]) if top.size == 2 else float("inf")
 
 
 def _module(task: str) -> Any:
