@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,14 @@ def exportable(model: Any) -> Any:
     return Exportable(model, compute, bert.INPUTS, ("logits",), per_token=False)
 
 
-def write_rows(path: Path, found: list[dict[str, str]]) -> Path:
+def write_rows(path: Path, found: Sequence[Mapping[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
     return path
 
 
-WIDE = {"initializer_range": 0.1}  # so narrow a model learns sooner from weights that are not so small
+WIDE: dict[str, object] = {
+    "initializer_range": 0.1
+}  # so narrow a model learns sooner from weights that are not so small
 VALUES: dict[str, dict[str, object]] = {  # of a toy's config, beside its sizes
     "albert": {"embedding_size": 16, **WIDE},
     "distilbert": WIDE,
