@@ -58,9 +58,7 @@ def write_rows(path: Path, found: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
-WIDE: dict[str, object] = {
-    "initializer_range": 0.1
-}  # so narrow a model learns sooner from weights that are not so small
+WIDE: dict[str, object] = {"initializer_range": 0.1}  # so narrow a model learns sooner from larger weights
 VALUES: dict[str, dict[str, object]] = {  # of a toy's config, beside its sizes
     "albert": {"embedding_size": 16, **WIDE},
     "distilbert": WIDE,
