@@ -46,7 +46,8 @@ def fingerprint(folder: Path) -> dict[str, str]:
 def check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, ...]]) -> str:
     """The architecture of the model in a folder, after looking that it can be loaded safely.
 
-    `architectures` maps each architecture's name to the `model_type`s it serves. Raises InputError.
+    `architectures` maps each architecture's name to the `model_type`s it serves. Raises InputError,
+    SurroundingsError.
     """
     try:
         return _check(folder, sha256, architectures)
@@ -124,9 +125,17 @@ def positions(folder: Path) -> int | None:
 
 
 def _check_tokenizer(folder: Path) -> None:
-    """Raise InputError where tokenizer.json is there and is not one; its absence is told when it is loaded."""
-    path = folder / "tokenizer.json"
+    """Raise InputError where tokenizer.json is there and is not one; its absence is told when it is loaded.
+
+    Raises SurroundingsError where one must be made of a SentencePiece model and cannot be here.
+    """
+    path, pieces = folder / "tokenizer.json", folder / "spiece.model"
     if not path.is_file():
+        if pieces.is_file() and importlib.util.find_spec("sentencepiece") is None:
+            raise SurroundingsError(
+                f"{pieces}: reading it, as no tokenizer.json is beside it, needs sentencepiece, which is not "
+                "installed here; install it: pip install sentencepiece"
+            )
         return
     try:
         tokenizer = json.loads(path.read_text(encoding="utf-8"))

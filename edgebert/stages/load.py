@@ -60,7 +60,7 @@ def _tokenizer(source: Path, out: Path) -> None:
 
         try:
             AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(out)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # the library below it raises bare Exception for a faulty file
             raise InputError(f"{source}: no tokenizer.json, and none can be made: {error}") from None
         path = out / "tokenizer.json"
     tokenizer = json.loads(path.read_text(encoding="utf-8"))
@@ -79,10 +79,16 @@ def _tokenizer(source: Path, out: Path) -> None:
 def _check_pieces(source: Path, tokenizer: dict[str, Any], out: Path) -> None:
     from tokenizers import Tokenizer
 
-    highest = max(Tokenizer.from_str(json.dumps(tokenizer)).get_vocab().values(), default=0)
+    pieces = Tokenizer.from_str(json.dumps(tokenizer)).get_vocab()
+    highest = max(pieces.values(), default=0)
     rows = json.loads((out / "config.json").read_text(encoding="utf-8")).get("vocab_size", 0)
     if highest >= rows:
         raise InputError(
             f"{source}: its tokenizer has pieces up to number {highest}, its model embeddings for {rows}; "
             "the two are not of one model"
+        )
+    if 2 * len(pieces) < rows:  # libraries make up one of five pieces where they find no vocabulary
+        raise InputError(
+            f"{source}: its tokenizer has {len(pieces)} pieces, its model embeddings for {rows}; "
+            "this is not the tokenizer that the model was trained with"
         )
