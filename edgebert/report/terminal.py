@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgebert.device.bundle import golden
 from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
+from edgebert.lines import example
 from edgebert.manifest import Manifest, ModelFile
 from edgebert.proof import Proof
+from edgebert.report import answers as answers_of
 from edgebert.report import cells
 from edgebert.report import proofs as proofs_of
 from edgebert.steps import Outcome, Plan
@@ -107,15 +111,18 @@ def _places(outcomes: Sequence[Outcome], program: str) -> list[RenderableType]:
     passed = [outcome for outcome in outcomes if outcome.verdict.passed]
     shown = (passed or list(outcomes))[0].folder
     if passed:
-        lines += ["", Text(f'Next: {program} predict {shown} "your text"')]
+        asked = json.dumps(example(golden(str(shown), 1)[0]["inputs"]))
+        said = asked if asked.startswith('"') else f"'{asked}'"
+        lines += ["", Text(f"Next: {program} predict {shown} {said}", overflow="fold")]
     return [*lines, Text(f"{'      ' if passed else 'Next: '}{program} show {shown}")]
 
 
 def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof]) -> RenderableType:
     """What `show BUNDLE` prints: scores, checks, latency, proofs; of a manifest with its proofs merged."""
+    labels = [f"{len(manifest.labels)} labels"] if manifest.labels else []
     lines: list[RenderableType] = [
         Text.assemble((f"{manifest.name} for {manifest.target.name}", "bold"), f"  {folder}"),
-        f"{manifest.task}, {manifest.architecture}, {len(manifest.labels)} labels; level: {manifest.level}",
+        f"{', '.join([manifest.task, manifest.architecture, *labels])}; level: {manifest.level}",
         Text(f"digest {digest}", style="dim"),
     ]
     scores = Table(
@@ -188,6 +195,8 @@ def plan(found: Plan, store: Store) -> RenderableType:
 
 def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:
     """One line a text."""
+    if "answer" in answers[0]:
+        return answers_of.spans(answers)
     table = Table("label", "score", "", header_style="bold", box=box.SIMPLE_HEAD)
     for answer in answers:
         notes = []
