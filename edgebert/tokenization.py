@@ -48,14 +48,40 @@ class Encoder:
         """Token ids of a text given as words; the encoding's `word_ids` number them."""
         return self._encoded(self._tokenizer.encode(list(words), is_pretokenized=True))
 
+    def encode_windows(self, text: str, stride: int, question: str | None = None) -> list[Encoded]:
+        """Token ids of a text of any length, in as many windows as it takes, each with the question before it.
+
+        Neighbours share `stride` tokens of the text, but no more than half of what a window holds of it. A
+        question of more than half a window is cut, which alone is told as `truncated`.
+        """
+        self._tokenizer.no_truncation()
+        try:
+            room = self.max_tokens - self._tokenizer.num_special_tokens_to_add(question is not None)
+            asked, taken = (None, 0) if question is None else self._shortened(question, room // 2)
+            strategy = "longest_first" if asked is None else "only_second"
+            stride = min(stride, (room - taken) // 2)
+            self._tokenizer.enable_truncation(self.max_tokens, stride=stride, strategy=strategy)
+            first = self._tokenizer.encode(*((text,) if asked is None else (asked, text)))
+        finally:
+            self._tokenizer.enable_truncation(self.max_tokens)
+        return [Encoded(self._feeds(one), asked != question, one) for one in (first, *first.overflowing)]
+
+    def _shortened(self, text: str, limit: int) -> tuple[str, int]:
+        """A text cut to at most `limit` pieces, and how many it has."""
+        while len(pieces := self._tokenizer.encode(text, add_special_tokens=False)) > limit:
+            text = text[: pieces.offsets[limit][0]]
+        return text, len(pieces)
+
     def _encoded(self, encoding: Any) -> Encoded:
+        return Encoded(self._feeds(encoding), bool(encoding.overflowing), encoding)
+
+    def _feeds(self, encoding: Any) -> Feeds:
         known = {
             "input_ids": encoding.ids,
             "attention_mask": encoding.attention_mask,
             "token_type_ids": encoding.type_ids,
         }
-        feeds = {name: np.asarray([known[name]], dtype=np.int64) for name in self.inputs}
-        return Encoded(feeds, bool(encoding.overflowing), encoding)
+        return {name: np.asarray([known[name]], dtype=np.int64) for name in self.inputs}
 
 
 def ill_formed(text: object) -> str | None:
