@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import members, scoring, tables
-from edgebert.data import Row
+from edgebert import data, members, scoring, tables
+from edgebert.data import Row, Split
 from edgebert.device import bundle as bundles
 from edgebert.device import runtimes
 from edgebert.errors import InputError, MissingExtraError, NotTrustedError
@@ -68,6 +68,18 @@ class Bundle:
 def open_bundle(path: str | Path, model: str = "", threads: int = 1) -> Bundle:
     """Open a bundle. Raises InputError (NotTrustedError where files were changed), MissingExtraError."""
     return Bundle(Path(path), model, threads)
+
+
+def read_rows(manifest: Manifest, path: Path) -> Split:
+    """The rows of a data file to score a bundle on. Raises InputError where they are not of its kind."""
+    task: Task = members.find("tasks", manifest.task)
+    columns = manifest.provenance.recipe.get("data", {}).get("columns", {})
+    split = data.read(path, columns, task.fault)
+    if (wrong := task.misfit(split.rows, manifest.decoding)) is not None:
+        raise InputError(f"{path}: {wrong}")
+    if strange := task.unknown(split.rows, manifest.labels):
+        raise InputError(f"{path}: labels this bundle does not know: {', '.join(strange[:5])}")
+    return split
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -57,7 +57,13 @@ def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
                 faults.append(
                     f"data.{name}: {split.where}: labels the source does not know: {', '.join(strange[:5])}"
                 )
-    if faults or source is None or architecture is None or splits is None or isinstance(settings, list):
+    decoding: dict[str, Any] = {}
+    if splits is not None and not isinstance(settings, list):
+        decoding = task.decoding(settings, splits.train.rows)
+        for name, split in (("train", splits.train), ("dev", splits.dev), ("test", splits.test)):
+            if (wrong := task.misfit(split.rows, decoding)) is not None:
+                faults.append(f"data.{name}: {split.where}: {wrong}")
+    if faults or source is None or architecture is None or splits is None:
         raise InputError(faults)
     return Project(
         recipe,
@@ -65,7 +71,7 @@ def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
         members.find("architectures", architecture),
         source,
         splits,
-        task.decoding(settings, splits.train.rows),
+        decoding,
         min(positions or 512, recipe.max_tokens()),
         allow_code,
         store,

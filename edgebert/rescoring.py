@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgebert import data, members, references, scoring, timing
+from edgebert import members, references, scoring, timing
 from edgebert.artifact import Artifact
 from edgebert.data import Row
-from edgebert.errors import InputError
 from edgebert.interpreters import Python
 from edgebert.manifest import Manifest
-from edgebert.opening import Bundle, digest, open_bundle
+from edgebert.opening import Bundle, digest, open_bundle, read_rows
 from edgebert.references import Shipped
 from edgebert.tasks import Answer
 from edgebert.timing import Contender, Request
@@ -35,10 +34,7 @@ def verify(
     python = Python(bundle.manifest.target.environment)
     python.require()
     manifest, task = bundle.manifest, members.find("tasks", bundle.manifest.task)
-    columns = manifest.provenance.recipe.get("data", {}).get("columns", {})
-    rows = data.read(path, columns, task.fault).rows
-    if strange := task.unknown(rows, manifest.labels):
-        raise InputError(f"{path}: labels this bundle does not know: {', '.join(strange[:5])}")
+    rows = read_rows(manifest, path).rows
     asked = scoring.questions(task, bundle.encoder, rows, manifest.decoding)
     decode = scoring.decoder(manifest.task, manifest.labels, manifest.decoding)
     with tempfile.TemporaryDirectory() as room:

@@ -76,7 +76,7 @@ def run(
     dev = scoring.questions(task, encoder, splits.dev.rows, decoding)
     outside = _outside(splits, "test", task, encoder, decoding)
     golden = _golden(work.golden_texts, splits, task, encoder, decoding)
-    first = len(dev) * bool(outside or task.TUNED) + len(outside)
+    first = len(dev) * bool(outside or task.tuned(decoding)) + len(outside)
     total = first + len(test) * (2 + len(work.shipped)) + len(golden) * (1 + len(work.shipped))
     done = 0
 
@@ -98,7 +98,7 @@ def run(
         return found
 
     model, artifact = next(iter(work.shipped.items()))
-    if task.TUNED:
+    if task.tuned(decoding):
         decoding |= task.tune(splits.dev.rows, through(artifact, model, dev), decoding)
     if outside:
         decoding["threshold"] = scoring.threshold(through(artifact, model, dev))

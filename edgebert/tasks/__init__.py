@@ -65,10 +65,6 @@ class Task(Protocol):
     """Whether texts that no label fits can be told by the certainty of an answer (its `score`)."""
 
     @property
-    def TUNED(self) -> tuple[str, ...]:
-        """Names of what `tune` finds; empty: the dev split is not run for it."""
-
-    @property
     def Settings(self) -> type[Table]:
         """The recipe's `[decoding]`, with its defaults."""
 
@@ -102,6 +98,9 @@ class Task(Protocol):
     def decoding(self, settings: Any, rows: Sequence[Row]) -> Decoding:
         """What the decoder goes by, from the recipe's settings and the training rows."""
 
+    def misfit(self, rows: Sequence[Row], decoding: Decoding) -> str | None:
+        """Why rows, each sound by itself, cannot be learned or scored under this decoding, or None."""
+
     def windows(self, row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
         """What the model reads of a row."""
 
@@ -128,8 +127,11 @@ class Task(Protocol):
     def loss(self, outputs: Mapping[str, Any], targets: Any) -> Any:
         """The training loss, a scalar tensor."""
 
+    def tuned(self, decoding: Decoding) -> tuple[str, ...]:
+        """Names of what `tune` finds; empty: the dev split is not run for it."""
+
     def tune(self, rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-        """What the dev split's answers of the shipped file set (see TUNED)."""
+        """What the dev split's answers of the shipped file set (see `tuned`)."""
 
     def quality(self, rows: Sequence[Row], answers: Sequence[Answer]) -> float:
         """The metric alone, 0..1: what chooses between epochs."""

@@ -22,7 +22,6 @@ OUTPUTS = ("logits",)
 PER_TOKEN = False
 LABELLED = True
 OUT_OF_SCOPE = True
-TUNED = ()
 
 
 class Settings(Table):
@@ -69,6 +68,11 @@ def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
     return {}
 
 
+def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
+    """Rows that are sound one by one are so together."""
+    return None
+
+
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """One window, cut at its end."""
     encoded = encoder.encode(row["text"])
@@ -98,6 +102,11 @@ def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decodi
 
 collate = classification.collate
 loss = classification.loss
+
+
+def tuned(decoding: Decoding) -> tuple[str, ...]:
+    """Nothing is tuned."""
+    return ()
 
 
 def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
