@@ -14,6 +14,7 @@ from rich.text import Text
 from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
 from edgebert.manifest import Manifest, ModelFile
 from edgebert.proof import Proof
+from edgebert.report import answers as answers_of
 from edgebert.report import cells
 from edgebert.report import proofs as proofs_of
 from edgebert.steps import Outcome, Plan
@@ -187,7 +188,9 @@ def plan(found: Plan, store: Store) -> RenderableType:
 
 
 def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:
-    """One line a text."""
+    """One line a text, or a line for each thing found in it."""
+    if (key := answers_of.kind(answers)) is not None:
+        return answers_of.listed(key, answers)
     table = Table("label", "score", "", header_style="bold", box=box.SIMPLE_HEAD)
     for answer in answers:
         notes = []
