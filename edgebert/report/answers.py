@@ -9,6 +9,19 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+COLUMNS = {  # of each kind of answer, by the key that holds the list
+    "entities": ("label", "text", "start", "end", "score"),
+    "sentences": ("index", "text", "score"),
+}
+
+
+def table(answers: Sequence[dict[str, Any]]) -> Table | None:
+    """The table of answers of one task, by the keys they have; None where they are labels."""
+    if answers and "answer" in answers[0]:
+        return spans(answers)
+    key = next((key for key in COLUMNS if answers and key in answers[0]), None)
+    return None if key is None else listed(key, answers)
+
 
 def spans(answers: Sequence[dict[str, Any]]) -> Table:
     """One line a question: the answer, where it is in the context and how sure that is."""
@@ -20,3 +33,20 @@ def spans(answers: Sequence[dict[str, Any]]) -> Table:
         notes = "question was cut" if answer["truncated"] else ""
         table.add_row(text, place, f"{answer['score']:.3f}", notes)
     return table
+
+
+def listed(key: str, answers: Sequence[dict[str, Any]]) -> Table:
+    """A line for each part of each answer, numbered by its row."""
+    table = Table("row", *COLUMNS[key], "", header_style="bold", box=box.SIMPLE_HEAD)
+    for number, answer in enumerate(answers, 1):
+        note = "text was cut" if answer["truncated"] else ""
+        for place, part in enumerate(answer[key]):
+            cells = [_cell(part[name]) for name in COLUMNS[key]]
+            table.add_row("" if place else str(number), *cells, "" if place else note)
+        if not answer[key]:
+            table.add_row(str(number), Text(f"no {key}", style="dim"), *[""] * (len(COLUMNS[key]) - 1), note)
+    return table
+
+
+def _cell(value: Any) -> Text:
+    return Text(f"{value:.3f}" if isinstance(value, float) else str(value))

@@ -194,9 +194,9 @@ def plan(found: Plan, store: Store) -> RenderableType:
 
 
 def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:
-    """One line a text."""
-    if "answer" in answers[0]:
-        return answers_of.spans(answers)
+    """One line a text, or a line for each thing found in it."""
+    if (special := answers_of.table(answers)) is not None:
+        return special
     table = Table("label", "score", "", header_style="bold", box=box.SIMPLE_HEAD)
     for answer in answers:
         notes = []

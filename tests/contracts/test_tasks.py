@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -151,6 +152,14 @@ def test_a_bundle_tests_itself_with_what_travels_in_it(life: Life) -> None:
         found = json.loads(done.stdout)
         assert found["agreement"] == 1.0
         assert found["score"] is None or found["score"] >= life.toy.FLOOR - 0.1
+
+
+def test_the_readme_names_files_of_the_bundle(life: Life) -> None:
+    for outcome in life.outcomes.values():
+        page = (outcome.folder / "README.md").read_text(encoding="utf-8")
+        named = re.findall(r"`([\w/]+\.(?:py|json|onnx|txt|tflite))`", page)
+        assert "tokenizer.json" in named
+        assert [name for name in named if not (outcome.folder / name).is_file()] == []
 
 
 @pytest.mark.parametrize("target", TARGETS)

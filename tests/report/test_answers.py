@@ -1,17 +1,47 @@
+"""How answers that are lists are shown to people."""
+
 from __future__ import annotations
 
 from typing import Any
 
 from rich.console import Console
 
+from edgebert.report import answers as answers_of
 from edgebert.report import terminal
 
+ROME = {"label": "city", "start": 3, "end": 7, "text": "[b]Rome", "score": 0.98765}
+MAY = {"label": "date", "start": 11, "end": 14, "text": "May", "score": 0.5}
 
-def printed(answers: list[dict[str, Any]]) -> list[str]:
+
+def lines(answers: list[dict[str, Any]]) -> list[list[str]]:
     console = Console(width=100)
-    with console.capture() as captured:
+    with console.capture() as capture:
         console.print(terminal.predictions(answers))
-    return captured.get().splitlines()
+    return [line.split() for line in capture.get().splitlines() if line.strip() and "─" not in line]
+
+
+def test_each_entity_has_a_line_and_a_row_without_any_says_so() -> None:
+    found = lines([{"entities": [ROME, MAY], "truncated": False}, {"entities": [], "truncated": True}])
+    assert found == [
+        ["row", "label", "text", "start", "end", "score"],
+        ["1", "city", "[b]Rome", "3", "7", "0.988"],
+        ["date", "May", "11", "14", "0.500"],
+        ["2", "no", "entities", "text", "was", "cut"],
+    ]
+
+
+def test_sentences_are_listed_with_their_number() -> None:
+    sentence = {"index": 4, "text": "It rained.", "score": 0.25}
+    assert lines([{"sentences": [sentence], "truncated": True}])[1] == [
+        "1",
+        "4",
+        "It",
+        "rained.",
+        "0.250",
+        "text",
+        "was",
+        "cut",
+    ]
 
 
 def test_a_span_is_told_with_its_place_and_score_and_its_absence_in_words() -> None:
@@ -24,8 +54,11 @@ def test_a_span_is_told_with_its_place_and_score_and_its_absence_in_words() -> N
         "n_best": [],
         "truncated": False,
     }
-    lines = printed([found, none])
-    [one] = [line for line in lines if "[snow]" in line]
-    assert one.split() == ["[snow]", "9-15", "0.750", "question", "was", "cut"]
-    [other] = [line for line in lines if "no answer in this context" in line]
-    assert "0.500" in other
+    told = lines([found, none])
+    assert told[1] == ["[snow]", "9-15", "0.750", "question", "was", "cut"]
+    assert told[2] == ["no", "answer", "in", "this", "context", "0.500"]
+
+
+def test_labels_have_no_table_of_their_own() -> None:
+    assert answers_of.table([{"label": "a", "score": 1.0, "truncated": False}]) is None
+    assert answers_of.table([]) is None
