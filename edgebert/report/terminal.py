@@ -73,9 +73,8 @@ def _notes(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> list[Rend
     lines: list[RenderableType] = []
     facts = outcomes[0].manifest.out_of_scope
     if facts is not None and facts.auroc is not None:
-        lines.append(
-            f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts, threshold {facts.threshold:.2f}."
-        )
+        limit = "one for each label" if facts.threshold is None else f"{facts.threshold:.2f}"
+        lines.append(f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts, threshold {limit}.")
     unjudged = [
         o.verdict.target for o in outcomes if speed_not_judged(targets[o.verdict.target]) and not _timed(o)
     ]
@@ -204,7 +203,9 @@ def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:
             notes.append("below the out-of-scope threshold")
         if answer["truncated"]:
             notes.append("text was cut")
-        table.add_row(answer["label"], f"{answer['score']:.3f}", "; ".join(notes))
+        found = answer.get("labels", [answer])
+        names = ", ".join(one["label"] for one in found) or "none"
+        table.add_row(names, ", ".join(f"{one['score']:.3f}" for one in found), "; ".join(notes))
     return table
 
 

@@ -100,7 +100,7 @@ def run(
     model, artifact = next(iter(work.shipped.items()))
     if task.tuned(decoding):
         decoding |= task.tune(splits.dev.rows, through(artifact, model, dev), decoding)
-    if outside:
+    elif outside:
         decoding["threshold"] = scoring.threshold(through(artifact, model, dev))
     torch_model = task.model(work.teacher.folder, None, decoding).eval()
     decode = scoring.decoder(task.NAME, labels, decoding)
@@ -126,7 +126,8 @@ def run(
             )
         )
         if number == 0 and outside:
-            facts = _out_of_scope(decoding["threshold"], shipped, through(artifact, model, outside))
+            inside = [one for row, one in zip(splits.test.rows, shipped, strict=True) if task.truth(row) != []]
+            facts = _out_of_scope(decoding.get("threshold"), inside, through(artifact, model, outside))
     made = {model: golden_outputs(artifact, model) for model, artifact in work.shipped.items()}
     _write_golden(out / GOLDEN, task, golden, made, golden_outputs(work.reference, "reference"), work)
     samples, latency, speedups, peaks = _time(work, task, test, decoding)
@@ -152,13 +153,18 @@ def _outside(splits: Splits, split: str, task: Task, encoder: Encoder, decoding:
     return scoring.questions(task, encoder, rows, decoding)
 
 
-def _out_of_scope(threshold: float, inside: Sequence[Answer], outside: Sequence[Answer]) -> OutOfScopeFacts:
-    certain_inside, certain_outside = scoring.certainty(inside), scoring.certainty(outside)
+def _out_of_scope(
+    threshold: float | None, inside: Sequence[Answer], outside: Sequence[Answer]
+) -> OutOfScopeFacts | None:
+    """How well texts with a label and texts without one are told apart."""
+    if not inside:
+        return None
     return OutOfScopeFacts(
-        auroc=round(scoring.auroc(certain_inside, certain_outside), 6),
+        auroc=round(scoring.auroc(scoring.certainty(inside), scoring.certainty(outside)), 6),
         threshold=threshold,
-        rows=len(certain_outside),
-        false_rejection=round(float((certain_inside < threshold).mean()), 6),
+        rows=len(outside),
+        false_rejection=round(float(np.mean([scoring.rejected(one) for one in inside])), 6),
+        false_acceptance=round(float(np.mean([not scoring.rejected(one) for one in outside])), 6),
     )
 
 

@@ -73,7 +73,7 @@ def test_a_faulty_renaming_of_columns_is_told(
         (b'{"text": "a day", "label": " "}', "label is empty"),
         (b'{"text": "a day", "label": null}', "label = None"),
         (b'{"text": "a day", "label": 0.5}', "label = 0.5"),
-        (b'{"text": "a day", "label": ["sun", "rain"]}', "label = ['sun', 'rain']"),
+        (b'{"text": "a day", "label": ["sun", 0.5]}', "label = ['sun', 0.5]"),
         (b'{"text": "a day"', "not JSON"),
         (b'["a day", "sun"]', "not a JSON object"),
         (b'{"text": "a d\xffy", "label": "sun"}', "not UTF-8 at byte 14"),
@@ -108,6 +108,15 @@ def test_a_label_that_train_does_not_have_is_told(run_edgebert: Run, project: Pa
         file.write('{"text": "small balls of ice", "label": "hail"}\n')
     said = refused(run_edgebert, project)
     assert all(part in said for part in (f"data.{split}", "hail", "train")), said
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_a_list_of_labels_among_rows_of_one_label_is_told(run_edgebert: Run, project: Path, split: str) -> None:
+    with (project.parent / f"{split}.jsonl").open("a") as file:
+        file.write('{"text": "a sunny day", "label": ["sun"]}\n')
+    said = refused(run_edgebert, project)
+    assert all(part in said for part in (f"data.{split}", "row", "['sun']", "one label a row")), said
+    assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])

@@ -55,6 +55,49 @@ def test_an_answer_names_the_winner_and_the_probability_of_every_label() -> None
     assert json.loads(json.dumps(found)) == found
 
 
+def several(logits: list[float], thresholds: list[float] | None = None) -> dict[str, Any]:
+    windows = [{"outputs": {"logits": np.asarray(logits, np.float32)}, "align": {}}]
+    settings = {"multi_label": True, "thresholds": thresholds}
+    return decoding.answer("text-classification", windows, {}, LABELS, settings)
+
+
+@given(LOGITS)
+def test_sigmoid_is_scipys(logits: NDArray[np.float32]) -> None:
+    expected = scipy.special.expit(logits.astype(np.float64))
+    np.testing.assert_allclose(decoding.sigmoid(logits), expected, rtol=1e-9, atol=1e-15)
+
+
+def test_every_label_above_its_threshold_holds_the_surest_first() -> None:
+    found = several([1.0, -3.0, 2.0])
+    assert [one["label"] for one in found["labels"]] == ["sun", "rain"]
+    assert list(found["scores"].values()) == pytest.approx(scipy.special.expit([1.0, -3.0, 2.0]).tolist())
+    assert found["labels"][0]["score"] == found["scores"]["sun"]
+    assert [one["label"] for one in several([1.0, -3.0, 2.0], [0.8, 0.04, 0.9])["labels"]] == ["snow"]
+    assert several([-1.0, -3.0, -2.0])["labels"] == []
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_each_label_is_decided_by_how_far_its_logit_is_from_the_thresholds() -> None:
+    outputs = {"logits": np.asarray([1.0, -3.0, 2.0], np.float32)}
+    settings = {"multi_label": True, "thresholds": [0.5, 0.5, scipy.special.expit(2.5)]}
+    found = decoding.decisions("text-classification", outputs, {}, settings)
+    assert [one[0] for one in found] == [True, False, False]
+    assert [one[1] for one in found] == pytest.approx([1.0, 3.0, 0.5])
+    certain = {**settings, "thresholds": [0.0, 1.0, 0.5]}
+    assert [one[0] for one in decoding.decisions("text-classification", outputs, {}, certain)] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_set_of_labels_is_right_in_any_order_and_only_whole() -> None:
+    answered = {"labels": [{"label": "sun", "score": 0.9}, {"label": "rain", "score": 0.8}]}
+    assert decoding.right("text-classification", answered, ["rain", "sun"]) is True
+    assert decoding.right("text-classification", answered, ["rain"]) is False
+    assert decoding.right("text-classification", {"labels": []}, []) is True
+
+
 def test_in_scope_is_told_against_the_threshold_and_unknown_without_one() -> None:
     logits = [0.0, 2.0, 0.0]
     score = answer(logits)["score"]

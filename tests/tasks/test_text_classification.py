@@ -157,7 +157,11 @@ def test_the_worst_class_is_the_one_most_often_missed() -> None:
         ({"text": "x", "intent": "a"}, "here are: text, intent; name it: [data.columns] label ="),
         ({"text": "  ", "label": "a"}, "text is empty"),
         ({"text": ["x"], "label": "a"}, "text is list, not text"),
-        ({"text": "x", "label": ["a", "b"]}, "label = ['a', 'b']; must be one label"),
+        ({"text": "x", "label": ["a", "b"]}, None),
+        ({"text": "x", "label": []}, None),
+        ({"text": "x", "label": ["a", None]}, "label = ['a', None]; must hold labels"),
+        ({"text": "x", "label": [["a"]]}, "must hold labels"),
+        ({"text": "x", "label": ["a", ""]}, "a label is empty"),
         ({"text": "x", "label": {"a": 1}}, "must be one label"),
         ({"text": "x", "label": 0.5}, "must be one label"),
         ({"text": "x", "label": None}, "must be one label"),
@@ -176,6 +180,25 @@ def test_labels_are_sorted_texts_and_strangers_are_named() -> None:
     assert numbers(rows, task.labels(rows)) == [3, 0, 2, 1, 3]
     assert task.unknown(rows, ["a", "b", "c"]) == ["10", "2"]
     assert Counter(map(task.group, rows))["b"] == 2
+
+
+def test_rows_are_of_one_label_each_or_of_lists_throughout() -> None:
+    one: list[Row] = [{"text": "x", "label": "a"}, {"text": "x", "label": "b"}]
+    lists: list[Row] = [{"text": "x", "label": ["a"]}, {"text": "x", "label": []}]
+    assert task.decoding(task.Settings(), one) == {}
+    assert task.decoding(task.Settings(), [*lists, one[0]]) == {"multi_label": True}
+    assert task.misfit(one, {}) is None and task.misfit(lists, {"multi_label": True}) is None
+    told = task.misfit([*lists, *one], {"multi_label": True})
+    assert told == """row 3 of 4: label = 'a', where lists of labels are expected: ["..."]"""
+    assert "row 1 of 2: label = ['a'], where one label a row is expected" in str(task.misfit(lists, {}))
+
+
+def test_labels_of_lists_are_counted_one_by_one_and_stratified_together() -> None:
+    rows: list[Row] = [{"text": "x", "label": label} for label in (["b", "a"], [], ["a", "b", "a"], [3])]
+    assert task.labels(rows) == ["3", "a", "b"]
+    assert task.unknown(rows, ["a"]) == ["3", "b"]
+    assert [task.group(row) for row in rows] == ["a, b", "", "a, b", "3"]
+    assert task.labels_fault(task.labels([{"text": "x", "label": []}])) == "no row has a label"
 
 
 def test_chance_is_the_share_of_the_most_frequent_label() -> None:

@@ -65,6 +65,11 @@ def softmax(logits: Any) -> Any:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
+def sigmoid(logits: Any) -> Any:
+    """The probability of each of some logits by itself, computed in float64."""
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))  # no exponential that overflows
+
+
 def margin(logits: Any) -> float:
     """How far the best of some logits [n] is above the second: what noise must exceed to change the winner."""
     top = np.sort(np.asarray(logits, np.float64).ravel())[-2:]
