@@ -56,7 +56,8 @@ def _load(project: Project) -> Step:
 
     settings = {"architecture": name, "files": sources.fingerprint(project.source)}
     about = f"load {project.recipe.model.source}"
-    return Step("load", about, settings, (), (), ("torch", "transformers", "safetensors"), work)
+    modules = (project.architecture.__name__,)
+    return Step("load", about, settings, (), modules, ("torch", "transformers", "safetensors"), work)
 
 
 def _finetune(project: Project, loaded: Step) -> Step:

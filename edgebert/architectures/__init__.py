@@ -61,6 +61,9 @@ class Architecture(Protocol):
 
     TOKENIZER: str  # "wordpiece" or "unigram"
 
+    READS_PADDING: bool
+    """Whether a token's vector depends on its neighbours', also where those are masked."""
+
     @property
     def HEAD(self) -> tuple[str, ...]:
         """Parts of the names of parameters that a task learns anew."""

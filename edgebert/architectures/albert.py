@@ -15,6 +15,7 @@ NAME = "albert"
 MODEL_TYPES = ("albert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "unigram"
+READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 

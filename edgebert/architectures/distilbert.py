@@ -11,6 +11,7 @@ NAME = "distilbert"
 MODEL_TYPES = ("distilbert",)
 INPUTS = ("input_ids", "attention_mask")
 TOKENIZER = "wordpiece"
+READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.")  # the first is also the end of pre_classifier
 KEYS = Keys("n_layers", "n_heads", ("dim", "hidden_dim"))
 SHAPES: Mapping[str, Mapping[str, Any]] = {

@@ -21,7 +21,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"calibration", "measured", "proof", "classification", "entities", "multilabel", "squad"},
     {"recipe", "judgement"},
     {"architectures", "formats", "transports", "steps"},
-    {"tasks", "quantizers"},
+    {"tasks", "quantizers", "sizes"},
     {"scoring", "checkpoint"},
     {"timing", "opening", "references"},
     {"project"},
