@@ -158,15 +158,15 @@ def words_of(text: str, windows: Sequence[Encoded]) -> list[Word]:
     words: list[Word] = []
     read, before = 0, None
     for window in windows:
+        numbers = window.encoding.word_ids
         for i, start, end in _pieces(text, window):
             if end <= read:
                 continue  # in the window before too, or one of several pieces of one character
-            number = window.encoding.word_ids[i]
-            if words and number == before and not _parted(text, start):
+            if words and numbers[i] == before and not _parted(text, start):
                 words[-1] = Word(words[-1].start, end)
             else:
                 words.append(Word(start, end))
-            read, before = end, number
+            read, before = end, numbers[i]
     return words
 
 
@@ -181,8 +181,9 @@ def places(text: str, window: Encoded, words: Sequence[Word]) -> list[tuple[int,
 def _pieces(text: str, window: Encoded) -> Iterator[tuple[int, int, int]]:
     """(position, start, end) of the pieces of a window that are more than white space."""
     encoding = window.encoding
-    for i, special in enumerate(encoding.special_tokens_mask):
-        start, end = trimmed(text, *encoding.offsets[i])
+    pairs = zip(encoding.special_tokens_mask, encoding.offsets, strict=True)
+    for i, (special, offsets) in enumerate(pairs):
+        start, end = trimmed(text, *offsets)
         if not special and start < end:
             yield i, start, end
 
