@@ -94,7 +94,7 @@ def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
     lists = bool(decoding.get("multi_label"))
     wanted = 'lists of labels are expected: ["..."]' if lists else "one label a row is expected, not a list"
     for number, row in enumerate(rows, 1):
-        if isinstance(row["label"], list) is not lists:
+        if "label" in row and isinstance(row["label"], list) is not lists:
             return f"row {number} of {len(rows)}: label = {row['label']!r}, where {wanted}"
     return None
 
