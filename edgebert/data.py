@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgebert import members
 from edgebert.errors import InputError, SurroundingsError
+from edgebert.tokenization import ill_formed
 
 Row = dict[str, Any]
 Fault = Callable[[Row], "str | None"]
@@ -74,6 +75,24 @@ def read(path: Path, columns: dict[str, str], fault_of: Fault) -> Split:
     if not rows:
         raise InputError(f"{path}: has no rows")
     return Split(rows, sha256, str(path))
+
+
+def columns_fault(row: Row, columns: Sequence[str]) -> str | None:
+    """Which of the columns a row of a data file lacks, or None."""
+    for column in columns:
+        if column not in row:
+            return f"no column '{column}'; here are: {', '.join(row)}; name it: [data.columns] {column} = \"...\""
+    return None
+
+
+def texts_fault(row: Row, columns: Sequence[str]) -> str | None:
+    """What is wrong with columns that must hold texts, or None."""
+    for column in columns:
+        if column not in row:
+            return f"no column '{column}'; here are: {', '.join(row)}"
+        if (wrong := ill_formed(row[column])) is not None:
+            return f"{column} {wrong}"
+    return None
 
 
 def hold_out(split: Split, group: Callable[[Row], str]) -> tuple[Split, Split]:

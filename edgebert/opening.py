@@ -55,7 +55,8 @@ class Bundle:
         if row is None:
             needed = ", ".join(name for name in self.task.COLUMNS if name != self.task.TRUTH)
             return f"is plain text; {self.task.NAME} reads the columns {needed}: give a JSON object"
-        return self.task.question_fault(row) or row
+        asked = {name: value for name, value in row.items() if name != self.task.TRUTH}
+        return self.task.question_fault(row) or self.task.misfit([asked], self.manifest.decoding) or row
 
     def _answer(self, row: Row) -> dict[str, Any]:
         decoding = self.manifest.decoding

@@ -19,6 +19,8 @@ def table(answers: Sequence[dict[str, Any]]) -> Table | None:
     """The table of answers of one task, by the keys they have; None where they are labels."""
     if answers and "answer" in answers[0]:
         return spans(answers)
+    if answers and "score" in answers[0] and "label" not in answers[0]:
+        return numbers(answers)
     key = next((key for key in COLUMNS if answers and key in answers[0]), None)
     return None if key is None else listed(key, answers)
 
@@ -32,6 +34,14 @@ def spans(answers: Sequence[dict[str, Any]]) -> Table:
         place = f"{answer['start']}-{answer['end']}" if found else ""
         notes = "question was cut" if answer["truncated"] else ""
         table.add_row(text, place, f"{answer['score']:.3f}", notes)
+    return table
+
+
+def numbers(answers: Sequence[dict[str, Any]]) -> Table:
+    """One line a text: the number, in the scale of the labels that were learned."""
+    table = Table("score", "", header_style="bold", box=box.SIMPLE_HEAD)
+    for answer in answers:
+        table.add_row(f"{answer['score']:.4g}", "text was cut" if answer["truncated"] else "")
     return table
 
 

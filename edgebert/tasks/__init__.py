@@ -99,7 +99,10 @@ class Task(Protocol):
         """What the decoder goes by, from the recipe's settings and the training rows."""
 
     def misfit(self, rows: Sequence[Row], decoding: Decoding) -> str | None:
-        """Why rows, each sound by itself, cannot be learned or scored under this decoding, or None."""
+        """Why rows, each sound by itself, cannot be learned, scored or answered under this decoding, or None.
+
+        Rows to answer come one by one and without the truth.
+        """
 
     def windows(self, row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
         """What the model reads of a row."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from edgebert import classification, multilabel
 from edgebert.architectures import Architecture
-from edgebert.data import Row
+from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
-from edgebert.tokenization import Encoder, ill_formed
+from edgebert.tokenization import Encoder
 from edgebert.verdict import Score
 
 NAME = "text-classification"
@@ -30,11 +30,8 @@ class Settings(Table):
 
 def fault(row: Row) -> str | None:
     """What is wrong with a row to train on or score, or None."""
-    for column in COLUMNS:
-        if column not in row:
-            return f"no column '{column}'; here are: {', '.join(row)}; name it: [data.columns] {column} = \"...\""
-    if (wrong := ill_formed(row["text"])) is not None:
-        return f"text {wrong}"
+    if (wrong := columns_fault(row, COLUMNS) or question_fault(row)) is not None:
+        return wrong
     if isinstance(row["label"], list):
         return multilabel.label_fault(row["label"])
     return classification.label_fault(row["label"])
@@ -42,10 +39,7 @@ def fault(row: Row) -> str | None:
 
 def question_fault(row: Row) -> str | None:
     """What is wrong with a row to answer, or None."""
-    if "text" not in row:
-        return f"no column 'text'; here are: {', '.join(row)}"
-    wrong = ill_formed(row["text"])
-    return None if wrong is None else f"text {wrong}"
+    return texts_fault(row, ("text",))
 
 
 def question(text: str) -> Row | None:
@@ -100,7 +94,7 @@ def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
     lists = bool(decoding.get("multi_label"))
     wanted = 'lists of labels are expected: ["..."]' if lists else "one label a row is expected, not a list"
     for number, row in enumerate(rows, 1):
-        if isinstance(row["label"], list) is not lists:
+        if "label" in row and isinstance(row["label"], list) is not lists:
             return f"row {number} of {len(rows)}: label = {row['label']!r}, where {wanted}"
     return None
 

@@ -28,6 +28,8 @@ from edgebert.tasks import (
     Task,
     extractive_summarization,
     question_answering,
+    regression,
+    sentence_pairs,
     text_classification,
     token_classification,
 )
@@ -35,7 +37,14 @@ from edgebert.transports import Transport, adb, local, qemu, ssh
 from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [albert, bert, distilbert, electra, mobilebert]
-TASKS: list[Task] = [extractive_summarization, question_answering, text_classification, token_classification]
+TASKS: list[Task] = [
+    extractive_summarization,
+    question_answering,
+    regression,
+    sentence_pairs,
+    text_classification,
+    token_classification,
+]
 QUANTIZERS: list[Quantizer] = [
     litert_dynamic,
     litert_fp16,

@@ -18,7 +18,17 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu"},
     {"target", "manifest", "intervals", "drafting", "equalization"},
-    {"calibration", "measured", "proof", "classification", "entities", "multilabel", "rouge", "squad"},
+    {
+        "calibration",
+        "measured",
+        "proof",
+        "classification",
+        "correlation",
+        "entities",
+        "multilabel",
+        "rouge",
+        "squad",
+    },
     {"recipe", "judgement"},
     {"architectures", "formats", "transports", "steps"},
     {"tasks", "quantizers", "sizes"},

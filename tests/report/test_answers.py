@@ -62,3 +62,17 @@ def test_a_span_is_told_with_its_place_and_score_and_its_absence_in_words() -> N
 def test_labels_have_no_table_of_their_own() -> None:
     assert answers_of.table([{"label": "a", "score": 1.0, "truncated": False}]) is None
     assert answers_of.table([]) is None
+
+
+def test_numbers_are_told_to_four_digits() -> None:
+    assert lines([{"score": 1234.5678, "truncated": False}, {"score": -0.5, "truncated": True}]) == [
+        ["score"],
+        ["1235"],
+        ["-0.5", "text", "was", "cut"],
+    ]
+
+
+def test_several_labels_stand_in_one_line() -> None:
+    both = [{"label": "toxic", "score": 0.75}, {"label": "insult", "score": 0.5}]
+    found = lines([{"labels": both, "truncated": False}, {"labels": [], "truncated": False}])
+    assert found[1:] == [["toxic,", "insult", "0.750,", "0.500"], ["none"]]

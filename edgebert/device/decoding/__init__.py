@@ -57,6 +57,14 @@ def same(
     return all(firm) if firm else None
 
 
+def one_label(logits: Any, labels: Sequence[str]) -> Dict[str, Any]:
+    """The label with the largest of logits [labels], its probability `score`, and `scores` of all labels."""
+    shares = softmax(logits)
+    best = int(shares.argmax())
+    scores = {label: float(value) for label, value in zip(labels, shares)}
+    return {"label": labels[best], "score": float(shares[best]), "scores": scores}
+
+
 def softmax(logits: Any) -> Any:
     """Probabilities of logits, over the last axis, in float64; NaN where a faulty device gave infinity."""
     shifted = np.asarray(logits, np.float64)

@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from . import Decision, margin, sigmoid, softmax
+from . import Decision, margin, one_label, sigmoid
 
 THRESHOLD = 0.5  # of every label, until thresholds are tuned
 
@@ -23,15 +23,10 @@ def answer(
     logits = windows[0]["outputs"]["logits"]
     if settings.get("multi_label"):
         return _several(sigmoid(logits), labels, settings)
-    shares = softmax(logits)
-    best = int(shares.argmax())
+    found = one_label(logits, labels)
     threshold = settings.get("threshold")
-    return {
-        "label": labels[best],
-        "score": float(shares[best]),
-        "scores": {label: float(value) for label, value in zip(labels, shares)},
-        "in_scope": None if threshold is None else bool(shares[best] >= threshold),
-    }
+    found["in_scope"] = None if threshold is None else bool(found["score"] >= threshold)
+    return found
 
 
 def _several(shares: Any, labels: Sequence[str], settings: Mapping[str, Any]) -> Dict[str, Any]:
