@@ -128,7 +128,7 @@ def run(
     store.sweep()
     if fresh:
         for step in plan.steps():
-            shutil.rmtree(store.place(step.stage, step.key), ignore_errors=True)
+            store.remove(step.stage, step.key)
     under_way = Run(store, watch)
     outcomes = {}
     for target, step in plan.bundles.items():

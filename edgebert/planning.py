@@ -22,10 +22,11 @@ from edgebert.quantizers import Settings
 from edgebert.recipe import Recipe
 from edgebert.stages import bundle, export, finetune, load, quantize, verify
 from edgebert.steps import Plan, Step, Tell
-from edgebert.store import key_of
+from edgebert.store import Store, key_of
 from edgebert.target import Target
 
 SCORE_COUNTS = "test-scored.json"
+TRAINING = ("torch", "transformers", "accelerate")
 
 
 def plan(recipe: Recipe, names: Sequence[str] | None, store: Path, allow_code: bool = False) -> Plan:
@@ -73,6 +74,7 @@ def _finetune(project: Project, loaded: Step) -> Step:
             project.decoding,
             recipe.finetune,
             recipe.seed,
+            Store(project.store).unfinished(step.stage, step.key),
             out,
             tell,
         )
@@ -90,7 +92,8 @@ def _finetune(project: Project, loaded: Step) -> Step:
     modules = (project.task.__name__, project.architecture.__name__, _decoder(project))
     epochs = f", {recipe.finetune.epochs} epochs" if recipe.finetune else " (already trained)"
     about = f"finetune on {len(project.splits.train.rows)} rows{epochs}"
-    return Step("finetune", about, settings, (loaded,), modules, ("torch", "transformers", "accelerate"), work)
+    step = Step("finetune", about, settings, (loaded,), modules, TRAINING, work)
+    return step
 
 
 def _decoder(project: Project) -> str:

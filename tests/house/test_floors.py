@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "exportable"},
-    {"emulation", "jobs", "lines"},
+    {"emulation", "jobs", "lines", "training"},
     {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights", "android"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu"},
@@ -33,7 +33,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"architectures", "formats", "transports", "steps"},
     {"tasks", "quantizers", "sizes"},
     {"scoring", "checkpoint"},
-    {"timing", "opening", "references"},
+    {"timing", "opening", "references", "lessons"},
     {"project"},
     {"provenance"},
     {"stages", "rescoring", "report"},
