@@ -92,7 +92,8 @@ def plan(
         for s in found.steps()
     ]
     gates = {n: found.recipe.gates_for(t).model_dump(exclude_none=True) for n, t in found.targets.items()}
-    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates})
+    distil = found.distil.model_dump(mode="json", exclude_none=True) if found.distil else None
+    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates, "distil": distil})
 
 
 @app.command()

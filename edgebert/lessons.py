@@ -17,6 +17,7 @@ from edgebert.tokenization import Encoder
 
 SHOWN = 40  # characters of a row in its name
 
+
 class Numbered(NamedTuple):
     """An example and what a message calls the row it is of."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert import fingerprint
+from edgebert.distillation import Distil
 from edgebert.manifest import Manifest
 from edgebert.recipe import Recipe
 from edgebert.store import key_of
@@ -47,12 +48,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a build, by the bundle they end in."""
+    """The steps of a build, by the bundle they end in, and how a student learns, with nothing left open."""
 
     recipe: Recipe
     store: Path
     targets: dict[str, Target]
     bundles: dict[str, Step]
+    distil: Distil | None = None
 
     def steps(self) -> Iterator[Step]:
         """Every step once, inputs first."""

@@ -107,7 +107,7 @@ def train(
     return keeper.epochs
 
 
-class LengthBatches(torch.utils.data.Sampler[list[int]]):
+class LengthBatches(torch.utils.data.Sampler[list[int]]):  # type: ignore[misc]  # torch is not read by mypy
     """Batches of examples of like length, others each epoch; of each batch, the share of one of the processes.
 
     The order depends on seed and epoch alone, so that a run that goes on sees what it would have seen.
@@ -135,7 +135,7 @@ class LengthBatches(torch.utils.data.Sampler[list[int]]):
             yield batch[self._rank % len(batch) :: self._processes].tolist()
 
 
-class _Learner(torch.nn.Module):
+class _Learner(torch.nn.Module):  # type: ignore[misc]
     """The model with its loss: what a process of several runs forward as one."""
 
     def __init__(self, model: Any, loss: Callable[[Any, Batch], Any]) -> None:
@@ -171,7 +171,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
         """Batches with the numbers of their examples under `numbers`."""
         collate = self._material.collate
         return torch.utils.data.DataLoader(
-            range(len(self._material.lengths)),  # type: ignore[arg-type]
+            range(len(self._material.lengths)),
             batch_sampler=self._batches,
             collate_fn=lambda numbers: {**collate(numbers), "numbers": numbers},
         )
@@ -181,7 +181,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
         numbers = inputs.pop("numbers")
         loss = model(inputs)
         if not torch.isfinite(loss):
-            raise InputError(self._diverged(float(loss), numbers))
+            raise InputError(self._diverged(float(loss.detach()), numbers))
         self._keeper.see(loss)
         return (loss, None) if return_outputs else loss
 
@@ -189,9 +189,10 @@ class _Trainer(Trainer):  # type: ignore[misc]
         names = [self._material.name(number) for number in sorted(numbers)]
         listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
         kept = self._keeper.kept()
+        step = f"step {self.state.global_step + 1} of {self.state.max_steps}"
         return (
-            f"training diverged: the loss is {loss} at step {self.state.global_step + 1} of {self.state.max_steps}, "
-            f"in the batch of {listed}; {kept}lower the learning rate, or look at these rows"
+            f"training diverged: the loss is {loss} at {step}, in the batch of {listed}; {kept}lower the learning "
+            "rate, or look at these rows"
         )
 
 

@@ -39,13 +39,15 @@ def run(
     import transformers
 
     transformers.set_seed(seed)
+    told: dict[str, Any] = {}
     if settings is None:
         model, labels, max_tokens = _already_trained(source, task, splits, decoding)
     else:
         labels, max_tokens = task.labels(splits.train.rows), settings.max_tokens
         model = task.model(source.folder, labels, decoding)
         lesson = Lesson(task, architecture, splits, labels, decoding)
-        _train(model, source, lesson, settings, seed, room, tell)
+        quality = _train(model, source, lesson, settings, seed, room, tell)
+        told = {"chosen_seed": seed, "dev_quality": {str(seed): quality}}
     model.save_pretrained(out)
     source.copy_tokenizer(out)
     _limit_tokenizer(out, max_tokens)
@@ -56,6 +58,7 @@ def run(
             "decoding": decoding,
             "max_tokens": max_tokens,
             "parameters": sum(p.numel() for p in model.parameters()),
+            "training": told,
             "folder": out,
         }
     ).write()
@@ -88,8 +91,8 @@ def _limit_tokenizer(out: Path, max_tokens: int) -> None:
 
 def _train(
     model: Any, source: Artifact, lesson: Lesson, settings: Finetune, seed: int, room: Path, tell: Tell
-) -> None:
-    """Train in place; ends with the weights of the epoch that is best on dev."""
+) -> float:
+    """Train in place; ends with the weights of the epoch that is best on dev. Its quality there."""
     from edgebert import training
 
     splits, architecture = lesson.splits, lesson.architecture
@@ -118,4 +121,4 @@ def _train(
         head_learning_rate=settings.head_learning_rate or 10 * settings.learning_rate,
         seed=seed,
     )
-    training.train(model, material, course, architecture.HEAD, room, tell)
+    return training.best(training.train(model, material, course, architecture.HEAD, room, tell)).quality

@@ -13,11 +13,11 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "exportable"},
-    {"emulation", "jobs", "lines", "training"},
+    {"emulation", "jobs", "lines", "training", "soft_targets", "taught"},
     {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights", "android"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu"},
-    {"target", "manifest", "intervals", "drafting", "equalization"},
+    {"target", "manifest", "intervals", "drafting", "equalization", "distillation"},
     {
         "calibration",
         "measured",
@@ -33,7 +33,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"architectures", "formats", "transports", "steps"},
     {"tasks", "quantizers", "sizes"},
     {"scoring", "checkpoint"},
-    {"timing", "opening", "references", "lessons"},
+    {"timing", "opening", "references", "lessons", "syllabus"},
     {"project"},
     {"provenance"},
     {"stages", "rescoring", "report"},

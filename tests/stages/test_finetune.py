@@ -175,7 +175,8 @@ def test_a_trained_source_that_does_not_know_the_datas_labels_is_refused(
 
 def test_training_that_diverges_is_told_with_the_rate_that_did_it(source: Artifact, tmp_path: Path) -> None:
     wild = QUICK.model_copy(update={"learning_rate": 0.99, "head_learning_rate": 1e30})
-    with pytest.raises(InputError, match=r"training diverged: the loss is \w+ at step \d+ of 30, in the batch of row \d+ \('"):
+    told = r"training diverged: the loss is \w+ at step \d+ of 30, in the batch of row \d+ \('"
+    with pytest.raises(InputError, match=told):
         train(source, tmp_path / "out", wild)
 
 
