@@ -55,6 +55,8 @@ def build(
     plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
     with _progress_console() as console, progress.Bars(console) as bars:
         outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict)
+    if not outcomes:  # one of several processes that is not the first: it has helped, and says nothing
+        raise typer.Exit(0)
     verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
     passed = all(verdict.passed for verdict in verdicts.values())
     if as_json:

@@ -22,7 +22,10 @@ Work = Callable[[list[Path], Path, Tell], None]  # inputs' folders, the folder t
 
 @dataclass(frozen=True)
 class Step:
-    """One cell of a plan; its key is a hash of all that decides what it makes."""
+    """One cell of a plan; its key is a hash of all that decides what it makes.
+
+    `together`: where several processes build, all of them work on it.
+    """
 
     stage: str
     about: str
@@ -31,6 +34,7 @@ class Step:
     modules: tuple[str, ...]
     needs: tuple[str, ...]
     work: Work = field(repr=False, compare=False)
+    together: bool = False
 
     @functools.cached_property
     def key(self) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
+from edgebert import processes
 from edgebert.errors import InputError
 
 Batch = dict[str, Any]
@@ -101,10 +101,12 @@ def train(
     )
     trainer.give(material, batches, keeper)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    if arguments.process_index == 0:
-        model.load_state_dict(load_file(keeper.best_file()), strict=False)  # a tied weight is there once
+    processes.meet()  # the first has written what all read
+    epochs = read_history(room)
+    model.load_state_dict(load_file(_best_file(room, epochs)), strict=False)  # a tied weight is there once
     model.to("cpu").eval()
-    return keeper.epochs
+    processes.meet()  # and may remove it once all have
+    return epochs
 
 
 class LengthBatches(torch.utils.data.Sampler[list[int]]):  # type: ignore[misc]  # torch is not read by mypy
@@ -239,7 +241,7 @@ class _Keeper(TrainerCallback):  # type: ignore[misc]
             weights = {name: tensor.cpu() for name, tensor in _Learner(self._model, _no_loss).state_dict().items()}
             draft = self._room / "best.draft"
             save_file(weights, draft)
-            draft.replace(self.best_file())
+            draft.replace(self._room / f"best-{state.global_step}.safetensors")
         draft = self._room / f"{HISTORY}.draft"
         draft.write_text(json.dumps([asdict(epoch) for epoch in self.epochs], indent=1), encoding="utf-8")
         draft.replace(self._room / HISTORY)
@@ -247,14 +249,8 @@ class _Keeper(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint is there: weights that were best before are not needed any more."""
         for path in self._room.glob("best-*.safetensors") if self._writes else ():
-            if path != self.best_file():
+            if path != self._room / f"best-{best(self.epochs).step}.safetensors":
                 path.unlink()
-
-    def best_file(self) -> Path:
-        """Where the best epoch's weights are. Raises InputError where no epoch's were of any use."""
-        if not math.isfinite(best(self.epochs).dev_loss):
-            raise InputError("training diverged: the loss on dev is not a number; lower the learning rate")
-        return self._room / f"best-{best(self.epochs).step}.safetensors"
 
     def kept(self) -> str:
         """Where the last good checkpoint is, as the beginning of a clause."""
@@ -270,9 +266,31 @@ def read_history(room: Path) -> list[Epoch]:
         return []
 
 
+def write_history(folder: Path, histories: dict[int, list[Epoch]]) -> None:
+    """Keep the epochs of each seed beside the model that came of them."""
+    told = {str(seed): [asdict(epoch) for epoch in epochs] for seed, epochs in histories.items()}
+    (folder / HISTORY).write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
+def summary(histories: dict[int, list[Epoch]], chosen: int) -> dict[str, Any]:
+    """What an artifact tells of its training."""
+    return {
+        "chosen_seed": chosen,
+        "dev_quality": {str(seed): best(epochs).quality for seed, epochs in histories.items()},
+        "processes": processes.count(),
+    }
+
+
 def best(epochs: Sequence[Epoch]) -> Epoch:
     """The epoch whose weights are kept."""
     return max(epochs, key=lambda epoch: (math.isfinite(epoch.dev_loss), epoch.worth))
+
+
+def _best_file(room: Path, epochs: Sequence[Epoch]) -> Path:
+    """The weights of the best epoch. Raises InputError where no epoch's were of any use."""
+    if not math.isfinite(best(epochs).dev_loss):
+        raise InputError("training diverged: the loss on dev is not a number; lower the learning rate")
+    return room / f"best-{best(epochs).step}.safetensors"
 
 
 def _mean(losses: Sequence[Any]) -> float:
@@ -303,12 +321,11 @@ def _last_checkpoint(room: Path) -> Path | None:
 
 
 def _arguments(course: Course, room: Path) -> Any:
-    on_cpu = not torch.cuda.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    on_cpu = processes.on_cpu()
     return TrainingArguments(
         output_dir=str(room),
         num_train_epochs=course.epochs,
-        per_device_train_batch_size=max(1, course.batch // processes),
+        per_device_train_batch_size=max(1, course.batch // processes.count()),
         learning_rate=course.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=0.1,
@@ -323,6 +340,7 @@ def _arguments(course: Course, room: Path) -> Any:
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        ddp_timeout=4 * 3600,  # the others wait while the first scores the dev split
         remove_unused_columns=False,
     )
 

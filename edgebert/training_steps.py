@@ -46,7 +46,8 @@ def finetuned(project: Project) -> Step:
     }
     epochs = f", {recipe.finetune.epochs} epochs" if recipe.finetune else " (already trained)"
     about = f"finetune on {len(project.splits.train.rows)} rows{epochs}"
-    step = Step("finetune", about, settings, (loaded,), _modules(project), NEEDS, work)
+    together = recipe.finetune is not None
+    step = Step("finetune", about, settings, (loaded,), _modules(project), NEEDS, work, together)
     return step
 
 
@@ -86,7 +87,7 @@ def distilled(project: Project, school: Schooling, teacher: Step) -> Step:
     told["student"] = [school.blueprint.architecture, school.blueprint.keep, dict(school.blueprint.values)]
     seeds = f", best of {settings.seeds} seeds" if settings.seeds > 1 else ""
     about = f"distil {school.blueprint.about()}, {settings.epochs} epochs{seeds}"
-    step = Step("distil", about, told, (teacher, *start, *extra, *taught), _modules(own), NEEDS, work)
+    step = Step("distil", about, told, (teacher, *start, *extra, *taught), _modules(own), NEEDS, work, True)
     return step
 
 

@@ -197,7 +197,7 @@ def _student(settings: Distil | None) -> list[RenderableType]:
     """How the student learns, with nothing left open."""
     if settings is None:
         return []
-    table = Table(Text("[distil]"), "", header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(r"\[distil]", "", header_style="bold", box=box.SIMPLE_HEAD)
     for key, value in settings.model_dump(mode="json", exclude_none=True).items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         for part, one in parts:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ from edgebert.tokenization import Encoder
 
 if TYPE_CHECKING:
     from edgebert.steps import Tell
-
-HISTORY = "history.json"  # epochs of each seed
 
 
 @dataclass(frozen=True)
@@ -88,15 +85,12 @@ def run(
     best = max(found, key=lambda one: training.best(one[1]).worth)
     best[2].save_pretrained(out)
     teacher.copy_tokenizer(out)
-    told = {str(one): [asdict(epoch) for epoch in epochs] for one, epochs, _ in found}
-    (out / HISTORY).write_text(json.dumps(told, indent=1), encoding="utf-8")
+    histories = {one: epochs for one, epochs, _ in found}
+    training.write_history(out, histories)
     update = {
         "architecture": blueprint.architecture,
         "parameters": sum(parameter.numel() for parameter in best[2].parameters()),
-        "training": {
-            "chosen_seed": best[0],
-            "dev_quality": {str(one): training.best(epochs).quality for one, epochs, _ in found},
-        },
+        "training": training.summary(histories, best[0]),
         "folder": out,
     }
     return teacher.model_copy(update=update).write()

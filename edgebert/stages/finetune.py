@@ -46,8 +46,7 @@ def run(
         labels, max_tokens = task.labels(splits.train.rows), settings.max_tokens
         model = task.model(source.folder, labels, decoding)
         lesson = Lesson(task, architecture, splits, labels, decoding)
-        quality = _train(model, source, lesson, settings, seed, room, tell)
-        told = {"chosen_seed": seed, "dev_quality": {str(seed): quality}}
+        told = _train(model, source, lesson, settings, seed, room, out, tell)
     model.save_pretrained(out)
     source.copy_tokenizer(out)
     _limit_tokenizer(out, max_tokens)
@@ -90,9 +89,9 @@ def _limit_tokenizer(out: Path, max_tokens: int) -> None:
 
 
 def _train(
-    model: Any, source: Artifact, lesson: Lesson, settings: Finetune, seed: int, room: Path, tell: Tell
-) -> float:
-    """Train in place; ends with the weights of the epoch that is best on dev. Its quality there."""
+    model: Any, source: Artifact, lesson: Lesson, settings: Finetune, seed: int, room: Path, out: Path, tell: Tell
+) -> dict[str, Any]:
+    """Train in place; ends with the weights of the epoch that is best on dev. What the artifact tells of it."""
     from edgebert import training
 
     splits, architecture = lesson.splits, lesson.architecture
@@ -121,4 +120,6 @@ def _train(
         head_learning_rate=settings.head_learning_rate or 10 * settings.learning_rate,
         seed=seed,
     )
-    return training.best(training.train(model, material, course, architecture.HEAD, room, tell)).quality
+    epochs = training.train(model, material, course, architecture.HEAD, room, tell)
+    training.write_history(out, {seed: epochs})
+    return training.summary({seed: epochs}, seed)

@@ -13,8 +13,9 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "exportable"},
-    {"emulation", "jobs", "lines", "training", "soft_targets", "taught"},
-    {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights", "android"},
+    {"emulation", "jobs", "lines", "processes", "soft_targets", "taught"},
+    {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights", "android"}
+    | {"training"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu"},
     {"target", "manifest", "intervals", "drafting", "equalization", "distillation"},
