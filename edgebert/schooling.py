@@ -53,6 +53,7 @@ def read(project: Project) -> Schooling | None:
         start = _source(project, asked.student.source, asked.student.revision, "distil.student.source", faults)
     if asked.augment is not None:
         masked = _source(project, asked.augment.model, asked.augment.revision, "distil.augment.model", faults)
+        faults += _masked_faults(masked)
     if asked.unlabelled is not None:
         unlabelled = _unlabelled(project, asked.unlabelled, faults)
     faults += [fault for teacher in teachers if teacher for fault in _teacher_faults(project, teacher)]
@@ -101,6 +102,16 @@ def _teacher_faults(project: Project, teacher: Source) -> list[str]:
             f"{wanted[:5]}; teachers must know the same labels in the same order"
         )
     return faults
+
+
+def _masked_faults(masked: Source | None) -> list[str]:
+    """What says that a model cannot fill in masked pieces; that its head is whole shows when it is loaded."""
+    kinds = _config(masked.folder).get("architectures") if masked else None
+    if not isinstance(kinds, list) or any("MaskedLM" in kind or "PreTraining" in kind for kind in kinds):
+        return []
+    return [
+        f"distil.augment.model = '{masked.name if masked else ''}': a {', '.join(kinds)}, no masked-language model"
+    ]
 
 
 def _unlabelled(project: Project, value: str, faults: list[str]) -> Split | None:
