@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def spread(layers: int, depth: int) -> list[int]:
         raise InputError(f"student = {{layers = {layers}}}: the teacher has only {depth} layers to cut it from")
     if layers == 1:
         return [depth - 1]
-    return [int(i * (depth - 1) / (layers - 1) + 0.5) for i in range(layers)]
+    return [math.ceil(i * (depth - 1) / (layers - 1) - 0.5) for i in range(layers)]
 
 
 def settled(settings: Distil, student: Blueprint, depth: int, width: int) -> Distil:

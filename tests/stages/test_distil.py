@@ -17,7 +17,7 @@ from edgebert.artifact import Artifact
 from edgebert.data import Row, Split, Splits
 from edgebert.distillation import Distil, Student, Weights
 from edgebert.errors import InputError
-from edgebert.lessons import Lesson, padded
+from edgebert.lessons import DevScore, Lesson, padded
 from edgebert.recipe import Finetune
 from edgebert.stages import distil, finetune, load, teach
 from edgebert.stages.distil import School
@@ -267,7 +267,7 @@ def test_an_interrupted_run_ends_where_one_run_ends(
 ) -> None:
     settings = QUICK.model_copy(update={"seeds": 2, "epochs": 2, "dropout": 0.1})
     whole = learn(teacher, tmp_path / "whole", settings)
-    score, count = distil.DevScore.__call__, iter(range(100))
+    score, count = DevScore.__call__, iter(range(100))
 
     class Stop(Exception):
         pass
@@ -277,7 +277,7 @@ def test_an_interrupted_run_ends_where_one_run_ends(
             raise Stop
         return score(self, model)
 
-    monkeypatch.setattr(distil.DevScore, "__call__", stopped)
+    monkeypatch.setattr(DevScore, "__call__", stopped)
     with pytest.raises(Stop):
         learn(teacher, tmp_path / "room", settings)
     (tmp_path / "room" / "student").rmdir()
