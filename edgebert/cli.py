@@ -55,6 +55,8 @@ def build(
     plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
     with _progress_console() as console, progress.Bars(console) as bars:
         outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict)
+    if not outcomes:  # one of several processes that is not the first: it has helped, and says nothing
+        raise typer.Exit(0)
     verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
     passed = all(verdict.passed for verdict in verdicts.values())
     if as_json:
@@ -92,7 +94,8 @@ def plan(
         for s in found.steps()
     ]
     gates = {n: found.recipe.gates_for(t).model_dump(exclude_none=True) for n, t in found.targets.items()}
-    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates})
+    distil = found.distil.model_dump(mode="json", exclude_none=True) if found.distil else None
+    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates, "distil": distil})
 
 
 @app.command()

@@ -95,6 +95,21 @@ def texts_fault(row: Row, columns: Sequence[str]) -> str | None:
     return None
 
 
+def read_lines(path: Path) -> Split:
+    """The lines of a text file that are not empty, as rows with a `text`. Raises InputError."""
+    try:
+        raw = path.read_bytes()
+        lines = raw.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}") from None
+    rows: list[Row] = [{"text": line.strip()} for line in lines if line.strip()]
+    if not rows:
+        raise InputError(f"{path}: has no lines")
+    return Split(rows, hashlib.sha256(raw).hexdigest(), str(path))
+
+
 def hold_out(split: Split, group: Callable[[Row], str]) -> tuple[Split, Split]:
     """A stratified tenth of a split taken away as dev: (the rest, the tenth).
 

@@ -80,6 +80,7 @@ class Provenance(Part):
     test_scored: int
     built_at: str
     steps: dict[str, str] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class Manifest(Part):

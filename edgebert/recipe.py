@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from edgebert import calibration, members, tables
 from edgebert import target as targets
+from edgebert.distillation import Distil
 from edgebert.errors import InputError
 from edgebert.tables import Table
 from edgebert.target import Target
@@ -88,6 +89,7 @@ class Recipe(Table):
     data: Data
     decoding: dict[str, Any] = Field(default_factory=dict, description="what the task's decoder goes by")
     finetune: Finetune | None = None
+    distil: Distil | None = None
     quantize: Quantize = Quantize()
     bundle: BundleSettings = BundleSettings()
     gates: Gates = Gates()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgebert import members, references, scoring, timing
+from edgebert import artifact, members, references, scoring, timing
 from edgebert.artifact import Artifact
 from edgebert.data import Row
 from edgebert.interpreters import Python
@@ -16,6 +16,7 @@ from edgebert.opening import Bundle, digest, open_bundle, read_rows
 from edgebert.references import Shipped
 from edgebert.tasks import Answer
 from edgebert.timing import Contender, Request
+from edgebert.tokenization import Encoder
 from edgebert.verdict import Check, Score, holds, judge
 
 Tell = Callable[[int, int], None]
@@ -54,8 +55,13 @@ def verify(
             answered["reference"] = ask(found.file.folder, entry)
         if found.teacher is not None:
             model_of = task.model(found.teacher, None, manifest.decoding).eval()
-            architecture = members.find("architectures", manifest.architecture)
-            answered["teacher"] = scoring.teacher_answers(model_of, task, architecture, asked, decode, tick)
+            named = (found.teacher / artifact.FILE).is_file()
+            architecture = members.find(
+                "architectures", artifact.read(found.teacher).architecture if named else manifest.architecture
+            )
+            reading = Encoder(folder, bundle.encoder.max_tokens, architecture.INPUTS)
+            seen = scoring.questions(task, reading, rows, manifest.decoding)
+            answered["teacher"] = scoring.teacher_answers(model_of, task, architecture, seen, decode, tick)
         scores = task.scores(rows, "data", answered)
         timed = _time(bundle, found.file, rows, python)
     checks = _checks(manifest, scores[0], bundle.entry["id"], task.chance(rows))

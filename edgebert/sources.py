@@ -19,19 +19,19 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-def locate(source: str, revision: str | None, beside: Path) -> Path:
-    """The folder of a model source; a Hub id is downloaded to the Hub's cache.
+def locate(source: str, revision: str | None, beside: Path, key: str = "model.source") -> Path:
+    """The folder of a model source; a Hub id is downloaded to the Hub's cache. `key` is what the recipe calls it.
 
     Raises InputError where the source leads nowhere, SurroundingsError where the Hub cannot be reached.
     """
     if source.startswith("package:"):
-        return _in_package(source)
+        return _in_package(source, key)
     folder = beside / Path(source).expanduser()
     if folder.is_dir():
         return folder
     if _HUB_ID.match(source) and not source.startswith(("./", "../")):
-        return _on_hub(source, revision, folder)
-    raise InputError(f"model.source = '{source}': no folder at {folder}, and it is not a Hub id (OWNER/NAME)")
+        return _on_hub(source, revision, folder, key)
+    raise InputError(f"{key} = '{source}': no folder at {folder}, and it is not a Hub id (OWNER/NAME)")
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -156,22 +156,22 @@ def licence(folder: Path) -> str | None:
     return found.group(1) if found else None
 
 
-def _in_package(source: str) -> Path:
+def _in_package(source: str, key: str) -> Path:
     name, _, inside = source.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(name) if re.fullmatch(r"\w+", name) else None
     if spec is None or not spec.submodule_search_locations:
         hint = f"install it: pip install {name.replace('_', '-')}"
-        raise InputError(f"model.source = '{source}': no package '{name}' is installed here; {hint}")
+        raise InputError(f"{key} = '{source}': no package '{name}' is installed here; {hint}")
     folder = Path(spec.submodule_search_locations[0]) / inside
     if {"..", "/"} & set(Path(inside).parts) or not folder.is_dir():
-        raise InputError(f"model.source = '{source}': package '{name}' has no folder '{inside}'")
+        raise InputError(f"{key} = '{source}': package '{name}' has no folder '{inside}'")
     return folder
 
 
-def _on_hub(source: str, revision: str | None, folder: Path) -> Path:
+def _on_hub(source: str, revision: str | None, folder: Path, key: str) -> Path:
     if revision is None:
         raise InputError(
-            f"model.source = '{source}': no folder at {folder}; as a Hub id it needs model.revision (a commit, so "
+            f"{key} = '{source}': no folder at {folder}; as a Hub id it needs a revision beside it (a commit, so "
             "that every build reads the same weights)"
         )
     members.require(("huggingface_hub",), "loading a model from the Hub", "build")
@@ -182,8 +182,8 @@ def _on_hub(source: str, revision: str | None, folder: Path) -> Path:
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=[*_WANTED, CARD]))
     except LocalEntryNotFoundError as error:
-        raise SurroundingsError(f"model.source = '{source}': the Hub could not be reached: {error}") from None
+        raise SurroundingsError(f"{key} = '{source}': the Hub could not be reached: {error}") from None
     except HfHubHTTPError as error:
-        raise InputError(f"model.source = '{source}', revision = '{revision}': {error}") from None
+        raise InputError(f"{key} = '{source}', revision = '{revision}': {error}") from None
     except HTTPError as error:  # the connection broke off in the middle of a file
-        raise SurroundingsError(f"model.source = '{source}': {error}; run the same command again") from None
+        raise SurroundingsError(f"{key} = '{source}': {error}; run the same command again") from None

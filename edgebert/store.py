@@ -78,11 +78,21 @@ class Store:
                 entry = {**about, "files": digest_of_files(folder)}
                 (folder / ENTRY).write_text(json.dumps(entry, indent=1, sort_keys=True, default=str))
                 self._settle(folder, self.place(stage, key), room)
+                shutil.rmtree(self.unfinished(stage, key), ignore_errors=True)
             finally:
                 shutil.rmtree(room, ignore_errors=True)
 
     def _settle(self, folder: Path, place: Path, room: Path) -> None:
         replace_folder(folder, place, room / "old")
+
+    def unfinished(self, stage: str, key: str) -> Path:
+        """Where a step keeps what an interrupted run of it goes on from; gone when the step is finished."""
+        return self.root / f".unfinished-{stage}-{key}"
+
+    def remove(self, stage: str, key: str) -> None:
+        """Forget a step, finished or not."""
+        for folder in (self.place(stage, key), self.unfinished(stage, key)):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove drafts whose process is gone (killed, power lost)."""

@@ -84,6 +84,28 @@ class Encoder:
         return {name: np.asarray([known[name]], dtype=np.int64) for name in self.inputs}
 
 
+def difference(one: Path, other: Path) -> str | None:
+    """How the tokenizers of two model folders cut text otherwise; None where they do not, or one is not there."""
+    import json
+
+    files = [folder / "tokenizer.json" for folder in (one, other)]
+    if not all(path.is_file() for path in files):
+        return None
+    first, second = (json.loads(path.read_text(encoding="utf-8")) for path in files)
+    pieces = [_pieces(found) for found in (first, second)]
+    if pieces[0] != pieces[1]:
+        mine, theirs = len(pieces[0]), len(pieces[1])
+        return f"{theirs} pieces instead of {mine}" if mine != theirs else "other pieces, or another order of them"
+    strange = [part for part in ("normalizer", "pre_tokenizer") if first.get(part) != second.get(part)]
+    return f"another {strange[0]}" if strange else None
+
+
+def _pieces(found: dict[str, Any]) -> list[Any]:
+    """The vocabulary in order: pieces by number, or a unigram's [piece, score]."""
+    vocabulary = found["model"]["vocab"]
+    return sorted(vocabulary, key=vocabulary.__getitem__) if isinstance(vocabulary, dict) else list(vocabulary)
+
+
 def ill_formed(text: object) -> str | None:
     """Why a value cannot be given to a tokenizer as text, or None."""
     if text is None:

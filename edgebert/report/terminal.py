@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgebert.device.bundle import golden
+from edgebert.distillation import Distil
 from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
 from edgebert.lines import example
 from edgebert.manifest import Manifest, ModelFile
@@ -189,7 +190,19 @@ def plan(found: Plan, store: Store) -> RenderableType:
         limits = found.recipe.gates_for(target).model_dump(exclude_none=True)
         listed = ", ".join(f"{key} = {value:g}" for key, value in limits.items())
         gates.add_row(name, ", ".join(found.recipe.quantizers_for(target)), listed)
-    return Group(steps, gates)
+    return Group(steps, gates, *_student(found.distil))
+
+
+def _student(settings: Distil | None) -> list[RenderableType]:
+    """How the student learns, with nothing left open."""
+    if settings is None:
+        return []
+    table = Table(r"\[distil]", "", header_style="bold", box=box.SIMPLE_HEAD)
+    for key, value in settings.model_dump(mode="json", exclude_none=True).items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        for part, one in parts:
+            table.add_row(f"{key}.{part}" if part else key, Text(json.dumps(one)))
+    return [table]
 
 
 def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:

@@ -92,6 +92,7 @@ def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
         checks=checks,
         provenance=Provenance(
             **_with_runtime(contents, found),
+            training=contents.model.training,
             test_scored=found.test_scored,
             built_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebert import scoring, timing
+from edgebert import members, scoring, timing
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Splits
@@ -104,8 +104,13 @@ def run(
         decoding["threshold"] = scoring.threshold(through(artifact, model, dev))
     torch_model = task.model(work.teacher.folder, None, decoding).eval()
     decode = scoring.decoder(task.NAME, labels, decoding)
+    taught_by = members.find("architectures", work.teacher.architecture)
+    asked = test
+    if taught_by.INPUTS != architecture.INPUTS:
+        reading = Encoder(work.teacher.folder, work.teacher.max_tokens, taught_by.INPUTS)
+        asked = scoring.questions(task, reading, splits.test.rows, decoding)
     answered = {
-        "teacher": scoring.teacher_answers(torch_model, task, architecture, test, decode, tick),
+        "teacher": scoring.teacher_answers(torch_model, task, taught_by, asked, decode, tick),
         "reference": through(work.reference, "reference", test),
     }
     files, violations, facts = [], {}, None

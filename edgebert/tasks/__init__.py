@@ -133,6 +133,19 @@ class Task(Protocol):
     def tuned(self, decoding: Decoding) -> tuple[str, ...]:
         """Names of what `tune` finds; empty: the dev split is not run for it."""
 
+    def soft_loss(
+        self,
+        outputs: Mapping[str, Any],
+        taught: Mapping[str, Any],
+        mask: Any,
+        temperature: float,
+        decoding: Decoding,
+    ) -> Any:
+        """How far outputs are from a teacher's, a scalar tensor (see `edgebert.soft_targets`).
+
+        `taught` has the teacher's output tensors by name, padded as `outputs` are; `mask` is as for `forward`.
+        """
+
     def tune(self, rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
         """What the dev split's answers of the shipped file set (see `tuned`)."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import intervals, squad
+from edgebert import intervals, soft_targets, squad
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.question_answering import golds
@@ -243,6 +243,14 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
         for logits, place in ((start, first), (end, last))
     ]
     return sum(losses) / 2
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """Where the answer starts and where it ends, each one position of several."""
+    apart = [soft_targets.positions(outputs[name], taught[name], mask, temperature) for name in OUTPUTS]
+    return sum(apart) / 2
 
 
 def tuned(decoding: Decoding) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import classification, multilabel
+from edgebert import classification, multilabel, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.tables import Table
@@ -144,6 +144,14 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
 def tuned(decoding: Decoding) -> tuple[str, ...]:
     """The thresholds of labels, where several may hold."""
     return ("thresholds",) if decoding.get("multi_label") else ()
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """One label of several, or several that each hold or not."""
+    distance = soft_targets.labels if decoding.get("multi_label") else soft_targets.classes
+    return distance(outputs["logits"], taught["logits"], temperature)
 
 
 def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:

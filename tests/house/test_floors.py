@@ -13,11 +13,12 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "exportable"},
-    {"emulation", "jobs", "lines"},
-    {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights", "android"},
+    {"emulation", "jobs", "lines", "processes", "soft_targets", "taught"},
+    {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights", "android"}
+    | {"training"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu"},
-    {"target", "manifest", "intervals", "drafting", "equalization"},
+    {"target", "manifest", "intervals", "drafting", "equalization", "distillation"},
     {
         "calibration",
         "measured",
@@ -32,11 +33,12 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"recipe", "judgement"},
     {"architectures", "formats", "transports", "steps"},
     {"tasks", "quantizers", "sizes"},
-    {"scoring", "checkpoint"},
-    {"timing", "opening", "references"},
-    {"project"},
-    {"provenance"},
+    {"scoring", "checkpoint", "students", "inner_states"},
+    {"timing", "opening", "references", "lessons"},
+    {"project", "syllabus"},
+    {"provenance", "schooling"},
     {"stages", "rescoring", "report"},
+    {"training_steps"},
     {"planning", "validation"},
     {"pipeline"},
     {"cli"},

@@ -1,0 +1,45 @@
+"""What a student is taught on: the task's training rows, more text without truth, and changed copies of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgebert.data import Row
+from edgebert.lessons import Lesson, Numbered
+from edgebert.tokenization import Encoder
+
+CHANGED = "changed.jsonl"
+
+
+@dataclass(frozen=True)
+class Syllabus:
+    """The rows that teacher and student read, the same for both and in one order."""
+
+    lesson: Lesson
+    unlabelled: Sequence[Row]
+
+    def examples(self, encoder: Encoder, changed: Path | None = None) -> list[Numbered]:
+        """Examples with a target where the row has a truth; `changed` is a folder of `write`."""
+        splits = self.lesson.splits
+        outside = splits.outside["train"].rows if "train" in splits.outside else []
+        found = self.lesson.numbered([*splits.train.rows, *outside], encoder)
+        for number, row in enumerate(self.unlabelled, 1):
+            for window in self.lesson.task.windows(row, encoder, self.lesson.decoding):
+                feeds = {name: array[0].tolist() for name, array in window.feeds.items()}
+                found.append(Numbered(f"unlabelled row {number}", feeds))
+        return found if changed is None else found + read(changed, self.lesson.architecture.INPUTS)
+
+
+def write(folder: Path, changed: Sequence[Numbered]) -> None:
+    """Keep examples that are no rows of any file."""
+    lines = (json.dumps({"name": name, "feeds": feeds}) for name, feeds in changed)
+    (folder / CHANGED).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read(folder: Path, inputs: Sequence[str]) -> list[Numbered]:
+    """The examples that `write` kept, with these inputs alone: a student may read fewer than its teacher."""
+    lines = (json.loads(line) for line in (folder / CHANGED).read_text(encoding="utf-8").splitlines())
+    return [Numbered(one["name"], {name: one["feeds"][name] for name in inputs}) for one in lines]
