@@ -81,7 +81,8 @@ def _spans_fault(text: str, spans: object) -> str | None:
     order = sorted(range(len(spans)), key=lambda i: (spans[i]["start"], spans[i]["end"]))
     for i, k in itertools.pairwise(order):
         if spans[k]["start"] < spans[i]["end"]:
-            return f"spans[{k}] ({_place(spans[k])}) overlaps spans[{i}] ({_place(spans[i])})"
+            both = f"spans[{k}] ({_place(spans[k])}) overlaps spans[{i}] ({_place(spans[i])})"
+            return f"{both}; a word has one slot: keep one of the two"
     return None
 
 
