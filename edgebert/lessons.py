@@ -19,10 +19,11 @@ SHOWN = 40  # characters of a row in its name
 
 
 class Numbered(NamedTuple):
-    """An example and what a message calls the row it is of."""
+    """An example, what a message calls the row it is of, and the tokens whose outputs count (None: all)."""
 
     name: str
     example: Example
+    places: list[int] | None = None
 
 
 @dataclass(frozen=True)

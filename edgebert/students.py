@@ -123,8 +123,8 @@ def make(student: Blueprint, teacher: Artifact, seed: int, out: Path) -> Artifac
     out.mkdir(parents=True, exist_ok=True)
     member = members.find("architectures", student.architecture)
     if student.keep is not None:
-        weights = load_file(teacher.folder / WEIGHTS)
-        values, weights = member.cut(student.values, weights, student.keep)
+        trained = json.loads((teacher.folder / "config.json").read_text(encoding="utf-8"))
+        values, weights = member.cut(trained, load_file(teacher.folder / WEIGHTS), student.keep)
         (out / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
         save_file(weights, out / WEIGHTS, metadata={"format": "pt"})
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgebert.data import Row
 from edgebert.lessons import Lesson, Numbered
+from edgebert.tasks import Window
 from edgebert.tokenization import Encoder
 
 CHANGED = "changed.jsonl"
@@ -23,23 +24,33 @@ class Syllabus:
 
     def examples(self, encoder: Encoder, changed: Path | None = None) -> list[Numbered]:
         """Examples with a target where the row has a truth; `changed` is a folder of `write`."""
-        splits = self.lesson.splits
-        outside = splits.outside["train"].rows if "train" in splits.outside else []
-        found = self.lesson.numbered([*splits.train.rows, *outside], encoder)
+        lesson = self.lesson
+        outside = lesson.splits.outside["train"].rows if "train" in lesson.splits.outside else []
+        rows = [*lesson.splits.train.rows, *outside]
+        found = lesson.numbered(rows, encoder)
+        if lesson.task.PER_TOKEN:
+            places = [self._places(window) for row in rows for window in self._windows(row, encoder)]
+            found = [one._replace(places=there) for one, there in zip(found, places, strict=True)]
         for number, row in enumerate(self.unlabelled, 1):
-            for window in self.lesson.task.windows(row, encoder, self.lesson.decoding):
+            for window in self._windows(row, encoder):
                 feeds = {name: array[0].tolist() for name, array in window.feeds.items()}
-                found.append(Numbered(f"unlabelled row {number}", feeds))
-        return found if changed is None else found + read(changed, self.lesson.architecture.INPUTS)
+                found.append(Numbered(f"unlabelled row {number}", feeds, self._places(window)))
+        return found if changed is None else found + read(changed, lesson.architecture.INPUTS)
+
+    def _windows(self, row: Row, encoder: Encoder) -> list[Window]:
+        return self.lesson.task.windows(row, encoder, self.lesson.decoding)
+
+    def _places(self, window: Window) -> list[int] | None:
+        return self.lesson.task.places(window.align) if self.lesson.task.PER_TOKEN else None
 
 
 def write(folder: Path, changed: Sequence[Numbered]) -> None:
     """Keep examples that are no rows of any file."""
-    lines = (json.dumps({"name": name, "feeds": feeds}) for name, feeds in changed)
+    lines = (json.dumps({"name": name, "feeds": feeds, "places": places}) for name, feeds, places in changed)
     (folder / CHANGED).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def read(folder: Path, inputs: Sequence[str]) -> list[Numbered]:
     """The examples that `write` kept, with these inputs alone: a student may read fewer than its teacher."""
     lines = (json.loads(line) for line in (folder / CHANGED).read_text(encoding="utf-8").splitlines())
-    return [Numbered(one["name"], {name: one["feeds"][name] for name in inputs}) for one in lines]
+    return [Numbered(one["name"], {name: one["feeds"][name] for name in inputs}, one["places"]) for one in lines]

@@ -107,7 +107,8 @@ def _filled(logits: Any, words: Words, choices: int, draw: np.random.Generator) 
 def _changed(one: Numbered, ids: Sequence[int], copy: int) -> Numbered:
     tokens = len(one.example["input_ids"])
     feeds = {name: values for name, values in one.example.items() if name != "target"}
-    return Numbered(f"copy {copy} of {one.name}", {**feeds, "input_ids": [int(i) for i in ids[:tokens]]})
+    changed = {**feeds, "input_ids": [int(i) for i in ids[:tokens]]}
+    return Numbered(f"copy {copy} of {one.name}", changed, one.places)
 
 
 def _model(masked: Artifact) -> Any:

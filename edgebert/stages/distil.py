@@ -121,7 +121,8 @@ def _shifted(tell: Tell, number: int, of: int) -> Tell:
 
 
 class _Collate:
-    """Batches of ids, `taught`: what the teachers gave, `labelled`: places of rows with a truth, `target`: it."""
+    """Batches of ids with `taught`: what the teachers gave, `asked`: a mask of the tokens whose outputs count,
+    `labelled`: numbers of examples with a truth, and `target`: their truth."""
 
     def __init__(self, lesson: Lesson, examples: Sequence[Numbered], taught: Sequence[Taught]) -> None:
         self._lesson, self._examples, self._taught = lesson, examples, taught
@@ -132,12 +133,19 @@ class _Collate:
         some = [self._examples[number].example for number in numbers]
         batch = padded(some)
         labelled = [i for i, one in enumerate(some) if "target" in one]
-        target = self._lesson.task.collate([some[i]["target"] for i in labelled], batch["input_ids"].shape[1])
+        targets = [some[i]["target"] for i in labelled]
+        target = self._lesson.task.collate(targets, batch["input_ids"].shape[1]) if targets else None
         first, *others = [one.batch(numbers) for one in self._taught]
         for name in self._lesson.task.OUTPUTS:
             first[name] = np.mean([first[name], *(one[name] for one in others)], axis=0, dtype=np.float32)
         taught = {name: torch.from_numpy(array) for name, array in first.items()}
-        return {**batch, "taught": taught, "labelled": torch.tensor(labelled), "target": target}
+        asked = batch["attention_mask"].float()
+        for i, number in enumerate(numbers):
+            if (places := self._examples[number].places) is not None:
+                asked[i] = 0.0
+                asked[i, places] = 1.0
+        labels = {"labelled": torch.tensor(labelled, dtype=torch.int64), "target": target}
+        return {**batch, "taught": taught, "asked": asked, **labels}
 
 
 class Loss:
@@ -148,13 +156,13 @@ class Loss:
 
     def __call__(self, model: Any, batch: dict[str, Any]) -> Any:
         """A scalar tensor for a batch of `_Collate`."""
-        taught, labelled, target = batch.pop("taught"), batch.pop("labelled"), batch.pop("target")
+        taught, asked, labelled, target = (batch.pop(name) for name in ("taught", "asked", "labelled", "target"))
         lesson, weights, mask = self._lesson, self._settings.loss, batch["attention_mask"].float()
         relations = bool(weights.attention or weights.relation)
         with inner_states.recorded(model, lesson.architecture, relations) as states:
             outputs = lesson.forward(model, batch)
         temperature = self._settings.temperature
-        loss = weights.soft * lesson.task.soft_loss(outputs, taught, mask, temperature, lesson.decoding)
+        loss = weights.soft * lesson.task.soft_loss(outputs, taught, asked, temperature, lesson.decoding)
         if weights.hard and len(labelled):
             some = {name: found[labelled] for name, found in outputs.items()}
             loss = loss + weights.hard * lesson.task.loss(some, target)

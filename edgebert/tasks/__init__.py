@@ -133,6 +133,9 @@ class Task(Protocol):
     def tuned(self, decoding: Decoding) -> tuple[str, ...]:
         """Names of what `tune` finds; empty: the dev split is not run for it."""
 
+    def places(self, align: Mapping[str, Any]) -> list[int] | None:
+        """The tokens of a window whose outputs mean something, by what it tells decoding; None: all."""
+
     def soft_loss(
         self,
         outputs: Mapping[str, Any],
@@ -143,7 +146,8 @@ class Task(Protocol):
     ) -> Any:
         """How far outputs are from a teacher's, a scalar tensor (see `edgebert.soft_targets`).
 
-        `taught` has the teacher's output tensors by name, padded as `outputs` are; `mask` is as for `forward`.
+        `taught` has the teacher's output tensors by name, padded as `outputs` are; `mask` is float32
+        [batch, tokens], 1 where an output counts (see `places`).
         """
 
     def tune(self, rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:

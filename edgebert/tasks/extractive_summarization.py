@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import intervals, rouge
+from edgebert import intervals, rouge, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.extractive_summarization import sentences_of
@@ -204,6 +204,18 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
 
     known = targets != IGNORED
     return torch.nn.functional.binary_cross_entropy_with_logits(outputs["logits"][known], targets[known])
+
+
+def places(align: Mapping[str, Any]) -> list[int] | None:
+    """Where sentences begin."""
+    return [place for place, _ in align["sentences"]]
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """Whether each sentence is chosen, where it begins."""
+    return soft_targets.token_labels(outputs["logits"], taught["logits"], mask, temperature)
 
 
 def tuned(decoding: Decoding) -> tuple[str, ...]:

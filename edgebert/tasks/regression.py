@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert import classification, correlation, intervals
+from edgebert import classification, correlation, intervals, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.tables import Table
@@ -158,6 +158,19 @@ def collate(targets: Sequence[Sequence[float]], tokens: int) -> Any:
 def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
     """The mean squared error of labels of deviation 1."""
     return (((outputs["logits"][:, 0] - targets[:, 0]) / targets[:, 1]) ** 2).mean()
+
+
+def places(align: Mapping[str, Any]) -> list[int] | None:
+    """All: outputs are of the whole text."""
+    return None
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """The mean squared difference, of labels of deviation 1."""
+    scale = decoding["label_scale"]
+    return soft_targets.values(outputs["logits"] / scale, taught["logits"] / scale)
 
 
 def tuned(decoding: Decoding) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import classification
+from edgebert import classification, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.tables import Table
@@ -94,6 +94,18 @@ def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decodi
 
 collate = classification.collate
 loss = classification.loss
+
+
+def places(align: Mapping[str, Any]) -> list[int] | None:
+    """All: outputs are of the whole text."""
+    return None
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """One label of several."""
+    return soft_targets.classes(outputs["logits"], taught["logits"], temperature)
 
 
 def tuned(decoding: Decoding) -> tuple[str, ...]:

@@ -146,6 +146,11 @@ def tuned(decoding: Decoding) -> tuple[str, ...]:
     return ("thresholds",) if decoding.get("multi_label") else ()
 
 
+def places(align: Mapping[str, Any]) -> list[int] | None:
+    """All: outputs are of the whole text."""
+    return None
+
+
 def soft_loss(
     outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
 ) -> Any:

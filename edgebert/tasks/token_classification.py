@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import entities, intervals
+from edgebert import entities, intervals, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.token_classification import text_of
@@ -175,6 +175,18 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
     logits = outputs["logits"].flatten(0, 1)
     summed = torch.nn.functional.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, reduction="sum")
     return summed / (targets != IGNORED).sum().clamp(min=1)
+
+
+def places(align: Mapping[str, Any]) -> list[int] | None:
+    """The first pieces of words."""
+    return [place for place, *_ in align["words"]]
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """One label of several for the first piece of each word."""
+    return soft_targets.token_classes(outputs["logits"], taught["logits"], mask, temperature)
 
 
 def tuned(decoding: Decoding) -> tuple[str, ...]:

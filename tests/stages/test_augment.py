@@ -66,7 +66,7 @@ def test_whole_words_are_replaced_by_what_the_model_says(masked: Artifact, tmp_p
     piano, by_name = number(masked.folder, "piano"), {one.name: one.example for one in before}
     assert len(copies) == 2 * len(ROWS)
     replaced = total = 0
-    for name, example in copies:
+    for name, example, _ in copies:
         _, _, _, original = name.split(" ", 3)
         ids = by_name[original]["input_ids"]
         assert len(example["input_ids"]) == len(ids) and "target" not in example
