@@ -25,12 +25,21 @@ class Syllabus:
         """Examples with a target where the row has a truth; `changed` is a folder of `write`."""
         splits = self.lesson.splits
         outside = splits.outside["train"].rows if "train" in splits.outside else []
-        found = self.lesson.numbered([*splits.train.rows, *outside], encoder)
+        rows = self.lesson.numbered([*splits.train.rows, *outside], encoder)
+        found = [part for one in rows for part in _apart(one)]
         for number, row in enumerate(self.unlabelled, 1):
             for window in self.lesson.task.windows(row, encoder, self.lesson.decoding):
                 feeds = {name: array[0].tolist() for name, array in window.feeds.items()}
                 found.append(Numbered(f"unlabelled row {number}", feeds))
         return found if changed is None else found + read(changed, self.lesson.architecture.INPUTS)
+
+
+def _apart(one: Numbered) -> list[Numbered]:
+    """Texts that are learned together are taught each by itself: what a teacher makes of each is the target."""
+    if "beside" not in one.example:
+        return [one]
+    alone = {name: ids for name, ids in one.example.items() if name not in ("beside", "target")}
+    return [Numbered(one.name, feeds) for feeds in (alone, *one.example["beside"])]
 
 
 def write(folder: Path, changed: Sequence[Numbered]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert import classification, correlation, intervals
+from edgebert import classification, correlation, intervals, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.tables import Table
@@ -163,6 +163,13 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
 def tuned(decoding: Decoding) -> tuple[str, ...]:
     """Nothing is tuned."""
     return ()
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """Squared differences of numbers of deviation 1."""
+    return soft_targets.values(outputs["logits"], taught["logits"]) / decoding["label_scale"] ** 2
 
 
 def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import classification
+from edgebert import classification, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.tables import Table
@@ -99,6 +99,13 @@ loss = classification.loss
 def tuned(decoding: Decoding) -> tuple[str, ...]:
     """Nothing is tuned."""
     return ()
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """One label of several."""
+    return soft_targets.classes(outputs["logits"], taught["logits"], temperature)
 
 
 def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:

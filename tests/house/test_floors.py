@@ -27,6 +27,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
         "correlation",
         "entities",
         "multilabel",
+        "retrieval",
         "rouge",
         "squad",
     },
