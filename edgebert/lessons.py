@@ -53,8 +53,11 @@ class Lesson:
         return self.task.forward(model, feeds, feeds["attention_mask"].float(), self.architecture)
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """A batch of ids, and under `target` what the task makes of the targets."""
-        batch = padded(examples)
+        """A batch of ids, and under `target` what the task makes of the targets.
+
+        What examples have beside them follows all of them, in their order.
+        """
+        batch = padded([*examples, *(other for one in examples for other in one.get("beside", []))])
         tokens = batch["input_ids"].shape[1]
         return {**batch, "target": self.task.collate([one["target"] for one in examples], tokens)}
 
@@ -67,7 +70,7 @@ def padded(examples: Sequence[Example]) -> dict[str, Any]:
     return {
         name: torch.tensor([one[name] + [0] * (length - len(one[name])) for one in examples])
         for name in examples[0]
-        if name != "target"
+        if name not in ("beside", "target")
     }
 
 

@@ -26,6 +26,7 @@ class Model(Table):
     source: str = Field(description="a folder, a Hub id with `revision`, or package:NAME/folder")
     revision: str | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    max_tokens: int | None = Field(default=None, ge=8, le=512, description="of a source used as it is; None: 128")
 
 
 class OutOfScope(Table):
@@ -111,7 +112,7 @@ class Recipe(Table):
 
     def max_tokens(self) -> int:
         """The longest sequence the model is made for, special tokens counted."""
-        return self.finetune.max_tokens if self.finetune else 128
+        return self.finetune.max_tokens if self.finetune else self.model.max_tokens or 128
 
 
 def load(path: Path, overrides: list[str] | None = None, allow_code: bool = False) -> Recipe:

@@ -31,6 +31,7 @@ class Syllabus:
         if lesson.task.PER_TOKEN:
             places = [self._places(window) for row in rows for window in self._windows(row, encoder)]
             found = [one._replace(places=there) for one, there in zip(found, places, strict=True)]
+        found = [part for one in found for part in _apart(one)]
         for number, row in enumerate(self.unlabelled, 1):
             for window in self._windows(row, encoder):
                 feeds = {name: array[0].tolist() for name, array in window.feeds.items()}
@@ -42,6 +43,14 @@ class Syllabus:
 
     def _places(self, window: Window) -> list[int] | None:
         return self.lesson.task.places(window.align) if self.lesson.task.PER_TOKEN else None
+
+
+def _apart(one: Numbered) -> list[Numbered]:
+    """Texts that are learned together are taught each by itself: what a teacher makes of each is the target."""
+    if "beside" not in one.example:
+        return [one]
+    alone = {name: ids for name, ids in one.example.items() if name not in ("beside", "target")}
+    return [Numbered(one.name, feeds) for feeds in (alone, *one.example["beside"])]
 
 
 def write(folder: Path, changed: Sequence[Numbered]) -> None:

@@ -37,11 +37,13 @@ def finetuned(project: Project) -> Step:
             _room(project, step),
             out,
             tell,
+            project.max_tokens,
         )
 
     settings = {
         **_rows(project),
         "finetune": recipe.finetune.model_dump() if recipe.finetune else None,
+        "max_tokens": project.max_tokens,
         "seed": recipe.seed,
     }
     epochs = f", {recipe.finetune.epochs} epochs" if recipe.finetune else " (already trained)"

@@ -191,6 +191,11 @@ def test_more_tokens_than_the_model_reads_are_told_before_any_step(own: Path) ->
         planned(own, "finetune.max_tokens=128")
 
 
+def test_the_length_of_a_source_that_is_trained_here_is_that_of_its_training(own: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.max_tokens .* with \[finetune\] set that table's"):
+        planned(own, "model.max_tokens=32")
+
+
 def test_a_column_that_the_task_does_not_have_is_told_with_the_nearest(own: Path) -> None:
     with pytest.raises(InputError, match=r"\[data\.columns\] unknown column 'lable'; did you mean 'label'\?"):
         planned(own, 'data.columns.lable="intent"')

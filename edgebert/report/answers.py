@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+SHOWN = 8  # numbers of a vector
 COLUMNS = {  # of each kind of answer, by the key that holds the list
     "entities": ("label", "text", "start", "end", "score"),
     "sentences": ("index", "text", "score"),
@@ -19,6 +20,8 @@ def table(answers: Sequence[dict[str, Any]]) -> Table | None:
     """The table of answers of one task, by the keys they have; None where they are labels."""
     if answers and "answer" in answers[0]:
         return spans(answers)
+    if answers and {"vector", "pair_vector"} & answers[0].keys():
+        return vectors(answers)
     if answers and "score" in answers[0] and "label" not in answers[0]:
         return numbers(answers)
     key = next((key for key in COLUMNS if answers and key in answers[0]), None)
@@ -42,6 +45,18 @@ def numbers(answers: Sequence[dict[str, Any]]) -> Table:
     table = Table("score", "", header_style="bold", box=box.SIMPLE_HEAD)
     for answer in answers:
         table.add_row(f"{answer['score']:.4g}", "text was cut" if answer["truncated"] else "")
+    return table
+
+
+def vectors(answers: Sequence[dict[str, Any]]) -> Table:
+    """One line a vector: how long it is, and its first numbers; --json has them all."""
+    table = Table("of", "numbers", "the first", "", header_style="bold", box=box.SIMPLE_HEAD)
+    for answer in answers:
+        for key in ("vector", "pair_vector"):
+            if key in answer:
+                first = " ".join(f"{number:.3f}" for number in answer[key][:SHOWN])
+                note = "text was cut" if answer["truncated"] else ""
+                table.add_row("text" if key == "vector" else "text_pair", str(len(answer[key])), first, note)
     return table
 
 

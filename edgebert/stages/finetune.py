@@ -31,17 +31,18 @@ def run(
     room: Path,
     out: Path,
     tell: Tell,
+    max_tokens: int = 128,
 ) -> Artifact:
     """Write the trained model, its tokenizer and labels to `out`; without settings the source must be trained.
 
-    `room` keeps what an interrupted training goes on from.
+    `room` keeps what an interrupted training goes on from; a source that is trained reads at most `max_tokens`.
     """
     import transformers
 
     transformers.set_seed(seed)
     told: dict[str, Any] = {}
     if settings is None:
-        model, labels, max_tokens = _already_trained(source, task, splits, decoding)
+        model, labels = _already_trained(source, task, splits, decoding)
     else:
         labels, max_tokens = task.labels(splits.train.rows), settings.max_tokens
         model = task.model(source.folder, labels, decoding)
@@ -63,19 +64,17 @@ def run(
     ).write()
 
 
-def _already_trained(
-    source: Artifact, task: Task, splits: Splits, decoding: Decoding
-) -> tuple[Any, list[str], int]:
+def _already_trained(source: Artifact, task: Task, splits: Splits, decoding: Decoding) -> tuple[Any, list[str]]:
     try:
         model, labels = checkpoint.read(source.folder, task, decoding)
     except InputError as error:
         fault = str(error).removeprefix(f"{source.folder}: ")
         raise InputError(f"the source {fault}, and the recipe has no [finetune]; add one") from None
     if not task.LABELLED:
-        return model, labels, min(128, model.config.max_position_embeddings)
+        return model, labels
     if strange := task.unknown([*splits.dev.rows, *splits.test.rows], labels):
         raise InputError(f"the source does not know the data's labels {strange[:5]}; it knows {labels[:5]} ...")
-    return model, labels, min(128, model.config.max_position_embeddings)
+    return model, labels
 
 
 def _limit_tokenizer(out: Path, max_tokens: int) -> None:

@@ -22,7 +22,7 @@ from edgebert.verdict import Score
 Outputs = dict[str, NDArray[np.float32]]  # of one window, by name, without the batch axis
 Answer = dict[str, Any]  # what `predict` tells of a row, but for `truncated`
 Decoding = dict[str, Any]  # the manifest's `decoding`: what the decoder goes by
-Example = dict[str, Any]  # token ids by input name (lists of ints), and `target`
+Example = dict[str, Any]  # ids by input name (lists of ints), `target`; `beside`: ids of what is read with them
 
 
 @dataclass(frozen=True)

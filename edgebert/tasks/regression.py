@@ -165,17 +165,16 @@ def places(align: Mapping[str, Any]) -> list[int] | None:
     return None
 
 
-def soft_loss(
-    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
-) -> Any:
-    """The mean squared difference, of labels of deviation 1."""
-    scale = decoding["label_scale"]
-    return soft_targets.values(outputs["logits"] / scale, taught["logits"] / scale)
-
-
 def tuned(decoding: Decoding) -> tuple[str, ...]:
     """Nothing is tuned."""
     return ()
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """Squared differences of numbers of deviation 1."""
+    return soft_targets.values(outputs["logits"], taught["logits"]) / decoding["label_scale"] ** 2
 
 
 def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:

@@ -101,16 +101,16 @@ def places(align: Mapping[str, Any]) -> list[int] | None:
     return None
 
 
+def tuned(decoding: Decoding) -> tuple[str, ...]:
+    """Nothing is tuned."""
+    return ()
+
+
 def soft_loss(
     outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
 ) -> Any:
     """One label of several."""
     return soft_targets.classes(outputs["logits"], taught["logits"], temperature)
-
-
-def tuned(decoding: Decoding) -> tuple[str, ...]:
-    """Nothing is tuned."""
-    return ()
 
 
 def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:

@@ -27,6 +27,7 @@ from edgebert.quantizers import (
 from edgebert.tasks import (
     Task,
     extractive_summarization,
+    feature_extraction,
     question_answering,
     regression,
     sentence_pairs,
@@ -39,6 +40,7 @@ from tests.conftest import ROOT
 ARCHITECTURES: list[Architecture] = [albert, bert, distilbert, electra, mobilebert]
 TASKS: list[Task] = [
     extractive_summarization,
+    feature_extraction,
     question_answering,
     regression,
     sentence_pairs,

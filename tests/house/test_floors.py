@@ -14,8 +14,8 @@ PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "exportable"},
     {"emulation", "jobs", "lines", "processes", "soft_targets", "taught"},
-    {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights", "litert_sharing"}
-    | {"android", "training"},
+    {"members", "store", "tables", "tokenization", "onnx_graph", "environments", "litert_weights"}
+    | {"android", "litert_sharing", "training"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu"},
     {"target", "manifest", "intervals", "drafting", "equalization", "distillation"},
@@ -27,6 +27,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
         "correlation",
         "entities",
         "multilabel",
+        "retrieval",
         "rouge",
         "squad",
     },

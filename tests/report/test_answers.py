@@ -76,3 +76,11 @@ def test_several_labels_stand_in_one_line() -> None:
     both = [{"label": "toxic", "score": 0.75}, {"label": "insult", "score": 0.5}]
     found = lines([{"labels": both, "truncated": False}, {"labels": [], "truncated": False}])
     assert found[1:] == [["toxic,", "insult", "0.750,", "0.500"], ["none"]]
+
+
+def test_vectors_are_told_by_their_size_and_first_numbers() -> None:
+    found = lines([{"vector": [0.5, -0.25] * 16, "pair_vector": [1.0] + [0.0] * 31, "truncated": False}])
+    assert found[1:] == [
+        ["text", "32", *["0.500", "-0.250"] * 4],
+        ["text_pair", "32", "1.000", *["0.000"] * 7],
+    ]
