@@ -125,3 +125,10 @@ def test_the_loss_does_not_depend_on_the_scale_of_the_labels() -> None:
     small = task.loss({"logits": torch.tensor([[1.0], [2.0]])}, task.collate([[2.0, 1.0], [4.0, 1.0]], 3))
     large = task.loss({"logits": torch.tensor([[50.0], [100.0]])}, task.collate([[100.0, 50.0], [200.0, 50.0]], 3))
     assert float(small) == float(large) == 2.5
+
+
+def test_a_students_distance_from_its_teacher_does_not_depend_on_the_scale_either() -> None:
+    import torch
+
+    outputs, taught = {"logits": torch.tensor([[50.0], [100.0]])}, {"logits": torch.tensor([[100.0], [200.0]])}
+    assert float(task.soft_loss(outputs, taught, None, 2.0, {"label_scale": 50.0})) == 2.5
