@@ -66,7 +66,7 @@ def run(
         heads = inner_states.heads(model, lesson.architecture)
         material = training.Material(
             lengths=lengths,
-            collate=_Collate(lesson, examples, taught),
+            collate=Collate(lesson, examples, taught),
             loss=Loss(lesson, settings, math.gcd(taught[0].about["heads"], heads)),
             score=DevScore(lesson, encoder),
             name=lambda i: examples[i].name,
@@ -120,7 +120,7 @@ def _shifted(tell: Tell, number: int, of: int) -> Tell:
     return lambda done, total: tell(number * total + done, of * total)
 
 
-class _Collate:
+class Collate:
     """Batches of ids with `taught`: what the teachers gave, `asked`: a mask of the tokens whose outputs count,
     `labelled`: numbers of examples with a truth, and `target`: their truth."""
 
@@ -128,6 +128,7 @@ class _Collate:
         self._lesson, self._examples, self._taught = lesson, examples, taught
 
     def __call__(self, numbers: Sequence[int]) -> dict[str, Any]:
+        """The batch of examples with these numbers."""
         import torch
 
         some = [self._examples[number].example for number in numbers]
@@ -155,7 +156,7 @@ class Loss:
         self._lesson, self._settings, self._heads = lesson, settings, heads
 
     def __call__(self, model: Any, batch: dict[str, Any]) -> Any:
-        """A scalar tensor for a batch of `_Collate`."""
+        """A scalar tensor for a batch of `Collate`."""
         taught, asked, labelled, target = (batch.pop(name) for name in ("taught", "asked", "labelled", "target"))
         lesson, weights, mask = self._lesson, self._settings.loss, batch["attention_mask"].float()
         relations = bool(weights.attention or weights.relation)

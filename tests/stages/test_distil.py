@@ -217,7 +217,7 @@ def test_several_teachers_are_averaged(teacher: Artifact, tmp_path: Path) -> Non
     logits = np.load(one / "logits.npy")
     np.save(other / "logits.npy", logits + np.float16(2) * np.arange(3, dtype=np.float16))
     examples = rows.examples(Encoder(teacher.folder, 32, BERT.INPUTS))
-    batch = distil._Collate(rows.lesson, examples, [Taught(one), Taught(other)])([4, 0, 7])
+    batch = distil.Collate(rows.lesson, examples, [Taught(one), Taught(other)])([4, 0, 7])
     expected = logits[[4, 0, 7]].astype(np.float32) + np.arange(3)
     np.testing.assert_allclose(batch["taught"]["logits"], expected, atol=0.02)
 
