@@ -15,6 +15,7 @@ from edgebert import members, scoring, timing
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Splits
+from edgebert.device import excerpts
 from edgebert.interpreters import Python
 from edgebert.manifest import ModelFile, OutOfScopeFacts
 from edgebert.measured import FILE, GOLDEN, SAMPLES, Measured
@@ -204,19 +205,23 @@ def _write_golden(
     lines = []
     for i, question in enumerate(golden):
         [window] = question.windows
+        at = excerpts.places(reference[i])
         inputs = {name: question.row[name] for name in task.COLUMNS if name in question.row and name != task.TRUTH}
         line = {
             "inputs": inputs,
             "ids": {name: array[0].tolist() for name, array in window.feeds.items()},
             "align": window.align,
-            "outputs": _listed(outputs[default][i]),
-            "reference": _listed(reference[i]),
+            "outputs": _listed(outputs[default][i], at),
+            "reference": _listed(reference[i], at),
             "label": task.truth(question.row),
             "tolerance": tolerances[default],
         }
+        if at:
+            line["at"] = at
         if others:
             line["others"] = {
-                model: {"outputs": _listed(outputs[model][i]), "tolerance": tolerances[model]} for model in others
+                model: {"outputs": _listed(outputs[model][i], at), "tolerance": tolerances[model]}
+                for model in others
             }
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
@@ -226,8 +231,8 @@ def _largest(outputs: Outputs) -> float:
     return max(float(np.abs(array).max()) for array in outputs.values())
 
 
-def _listed(outputs: Outputs) -> dict[str, Any]:
-    return {name: array.tolist() for name, array in outputs.items()}
+def _listed(outputs: Outputs, at: excerpts.At) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in excerpts.cut(outputs, at).items()}
 
 
 def _replayed(work: Work, model: str, golden: Path) -> float:
