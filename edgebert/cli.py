@@ -149,6 +149,37 @@ def predict(
 
 
 @app.command()
+def answer(
+    bundle: Path,
+    faq: Annotated[Path, typer.Argument(help="data file with the columns question and answer, or text")],
+    questions: Annotated[
+        list[str], typer.Argument(metavar="QUESTION...", help="texts, or - for lines of standard input")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="entries to tell for each question")] = 3,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", min=-1, max=1, help="tell no entry that fits less")
+    ] = None,
+    model: Annotated[str, typer.Option(help="id of a model file in the bundle")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Find the entries of your FAQ that answer questions, with a feature-extraction bundle."""
+    from edgebert import lines
+    from edgebert.opening import open_bundle
+    from edgebert.report import answers, progress
+
+    rows = lines.rows(questions)
+    if not rows:
+        raise InputError("no question was given")
+    opened = open_bundle(bundle, model)
+    with _progress_console() as console, progress.counting(console, f"reading {faq.name}") as tell:
+        found = opened.answer(faq, rows, top, min_score, tell)
+    if as_json:
+        _print_json({"bundle": opened.manifest.name, "answers": found})
+    else:
+        _console().print(answers.matches(found))
+
+
+@app.command()
 def verify(
     bundle: Path,
     data: Annotated[Path, typer.Option("--data", help="rows to score, with the columns of the recipe's data")],

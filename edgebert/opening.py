@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import data, members, scoring, tables
-from edgebert.data import Row, Split
+from edgebert import data, faq, members, scoring, tables
+from edgebert.data import Row, Split, texts_fault
 from edgebert.device import bundle as bundles
 from edgebert.device import runtimes
 from edgebert.errors import InputError, MissingExtraError, NotTrustedError
@@ -48,6 +48,44 @@ class Bundle:
         if faults := [f"row {number}: {one}" for number, one in enumerate(found, 1) if isinstance(one, str)]:
             raise InputError(faults)
         return [self._answer(row) for row in found if not isinstance(row, str)]
+
+    def answer(
+        self,
+        entries: str | Path | Sequence[Row],
+        questions: Sequence[Text],
+        top: int = 3,
+        min_score: float | None = None,
+        tell: Callable[[int, int], None] = lambda *_: None,
+    ) -> list[dict[str, Any]]:
+        """For each question the `top` entries of a FAQ that fit best: {question, matches, truncated}.
+
+        A FAQ is a data file, or rows, with the columns question and answer, or text. A match has index, the
+        entry's texts and score, the cosine; below `min_score` none is told. `tell` hears how many texts of the FAQ
+        were read. Raises InputError for a bundle of another task, a faulty FAQ or question.
+        """
+        if self.task.NAME != "feature-extraction":
+            raise InputError(f"{self.folder}: its task is {self.task.NAME}; a FAQ needs feature-extraction")
+        known = faq.entries(entries)
+        given = [questions] if isinstance(questions, (str, Mapping)) else questions
+        asked = [{"text": one} if isinstance(one, str) else dict(one) for one in given]
+        wrong = [texts_fault(row, ("text",)) for row in asked]
+        if faults := [f"question {number}: {one}" for number, one in enumerate(wrong, 1) if one is not None]:
+            raise InputError(faults)
+        owners, read = zip(*faq.texts(known), strict=True)
+        vectors = faq.kept(f"{digest(self.folder)} {self.entry['id']}", read, lambda: self._vectors(read, tell))
+        answers = []
+        for row in asked:
+            found = self._answer({"text": row["text"]})
+            matches = faq.matches(known, owners, vectors, found["vector"], top, min_score)
+            answers.append({"question": row["text"], "matches": matches, "truncated": found["truncated"]})
+        return answers
+
+    def _vectors(self, rows: Sequence[Row], tell: Callable[[int, int], None]) -> Iterator[list[float]]:
+        """The vector of each row, which has one text."""
+        for done, row in enumerate(rows, 1):
+            found = self._answer(row)
+            yield found["vector" if "text" in row else "pair_vector"]
+            tell(done, len(rows))
 
     def _row(self, given: Text) -> Row | str:
         """The row to answer, or what is wrong with it."""

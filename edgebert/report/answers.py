@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 SHOWN = 8  # numbers of a vector
+MOST = 200  # characters of an entry of a FAQ
 COLUMNS = {  # of each kind of answer, by the key that holds the list
     "entities": ("label", "text", "start", "end", "score"),
     "sentences": ("index", "text", "score"),
@@ -58,6 +59,26 @@ def vectors(answers: Sequence[dict[str, Any]]) -> Table:
                 note = "text was cut" if answer["truncated"] else ""
                 table.add_row("text" if key == "vector" else "text_pair", str(len(answer[key])), first, note)
     return table
+
+
+def matches(answers: Sequence[dict[str, Any]]) -> Table:
+    """The entries of a FAQ that fit each question, the best first."""
+    table = Table("question", "score", "entry", "", header_style="bold", box=box.SIMPLE_HEAD)
+    for answer in answers:
+        note = "question was cut" if answer["truncated"] else ""
+        for place, match in enumerate(answer["matches"]):
+            texts = [_shortened(match[name]) for name in ("question", "answer", "text") if name in match]
+            entry = Text("\n".join([f"{match['index']}: {texts[0]}", *texts[1:]]))
+            question = Text("" if place else answer["question"])
+            table.add_row(question, f"{match['score']:.3f}", entry, "" if place else note)
+        if not answer["matches"]:
+            table.add_row(Text(answer["question"]), "", Text("nothing fits", style="dim"), note)
+    return table
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MOST else f"{line[: MOST - 1]}…"
 
 
 def listed(key: str, answers: Sequence[dict[str, Any]]) -> Table:

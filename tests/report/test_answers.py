@@ -84,3 +84,17 @@ def test_vectors_are_told_by_their_size_and_first_numbers() -> None:
         ["text", "32", *["0.500", "-0.250"] * 4],
         ["text_pair", "32", "1.000", *["0.000"] * 7],
     ]
+
+
+def test_a_faqs_entries_stand_by_their_question_and_what_fits_nothing_says_so() -> None:
+    match = {"index": 4, "question": "How?", "answer": "[b] So. " * 60, "score": 0.75}
+    console = Console(width=100)
+    with console.capture() as capture:
+        found = [
+            {"question": "how", "matches": [match], "truncated": False},
+            {"question": "why", "matches": [], "truncated": True},
+        ]
+        console.print(answers_of.matches(found))
+    told = capture.get()
+    assert "4: How?" in told and "[b] So." in told and "…" in told and "0.750" in told
+    assert "nothing fits" in told and "question was cut" in told
