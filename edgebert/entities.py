@@ -154,7 +154,8 @@ def words_of(text: str, windows: Sequence[Encoded]) -> list[Word]:
     """The words of a text, from the windows that hold all of it.
 
     A word begins where the tokenizer's own pre-tokenizer says so, and at and after every punctuation mark or
-    symbol. So words are a matter of the text alone: a device that is given no tokens finds the same.
+    symbol; but an underscore parts nothing, it is a letter of names. So words are a matter of the text alone: a
+    device that is given no tokens finds the same.
     """
     words: list[Word] = []
     read, before = 0, None
@@ -163,7 +164,7 @@ def words_of(text: str, windows: Sequence[Encoded]) -> list[Word]:
         for i, start, end in _pieces(text, window):
             if end <= read:
                 continue  # in the window before too, or one of several pieces of one character
-            if words and numbers[i] == before and not _parted(text, start):
+            if words and _goes_on(text, start, words[-1].end, numbers[i] == before):
                 words[-1] = Word(words[-1].start, end)
             else:
                 words.append(Word(start, end))
@@ -189,9 +190,12 @@ def _pieces(text: str, window: Encoded) -> Iterator[tuple[int, int, int]]:
             yield i, start, end
 
 
-def _parted(text: str, at: int) -> bool:
-    """Whether a punctuation mark or symbol stands before or after a place inside a text."""
-    return any(unicodedata.category(character)[0] in "PS" for character in text[at - 1 : at + 1])
+def _goes_on(text: str, start: int, end: int, whole: bool) -> bool:
+    """Whether a piece at `start` goes on with the word that ends at `end`, `whole` to the pre-tokenizer."""
+    beside = text[start - 1 : start + 1]
+    if start == end and "_" in beside:
+        return True
+    return whole and not any(unicodedata.category(character)[0] in "PS" for character in beside)
 
 
 def tags_of(words: Sequence[Word], spans: Sequence[Span]) -> list[str]:

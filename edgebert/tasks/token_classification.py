@@ -36,9 +36,12 @@ GUESSED = re.compile(r"\w+|[^\w\s]")  # words, for the score of a guess
 
 
 class Settings(Table):
-    """How long texts are read."""
+    """How long texts are read, and their tags."""
 
     doc_stride: int = Field(default=32, ge=0, le=256, description="tokens that windows of a long text share")
+    well_formed: bool = Field(
+        default=True, description="I- begins no entity; false for a trained source in which it may (IOB1)"
+    )
 
 
 fault = entities.fault
@@ -84,8 +87,8 @@ def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
 
 
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
-    """How much windows share."""
-    return {"doc_stride": settings.doc_stride}
+    """The settings as they are."""
+    return settings.model_dump()
 
 
 def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert.device import decoding
-from edgebert.device.decoding.token_classification import chunks, text_of
+from edgebert.device.decoding.token_classification import chunks, text_of, well_formed
 
 LABELS = ["B-x", "B-y", "I-x", "I-y", "O"]
 TASK = "token-classification"
@@ -79,6 +79,25 @@ def test_well_formed_tags_of_entities_lead_back_to_them(tags: list[str]) -> None
     assert chunks(again) == found
 
 
+@given(st.lists(st.lists(st.floats(0, 5), min_size=5, max_size=5), min_size=1, max_size=5))
+def test_the_best_well_formed_tags_are_those_of_trying_them_all(logits: list[list[float]]) -> None:
+    shares = decoding.softmax(logits)
+    best = {}
+    for tags in itertools.product(range(len(LABELS)), repeat=len(logits)):
+        named = ["O", *(LABELS[tag] for tag in tags)]
+        if all(two[1][0] != "I" or two[0][1:] == two[1][1:] for two in itertools.pairwise(named)):
+            best[tags] = np.log(shares[np.arange(len(tags)), tags]).sum()
+    found = tuple(well_formed(shares, LABELS))
+    assert found in best
+    assert best[found] == pytest.approx(max(best.values()))
+
+
+def test_a_slot_without_a_beginning_among_the_labels_may_begin_anywhere() -> None:
+    shares = np.asarray([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
+    assert well_formed(shares, ["I-x", "I-y", "O"]) == [0, 1]
+    assert well_formed(shares[:, :1], ["O"]) == [0, 0]
+
+
 def window(tags: list[str], words: list[list[int]], sure: float = 9.0) -> dict[str, Any]:
     """The window of a text whose words are of one piece, between [CLS] and [SEP], which say B-y."""
     logits = np.zeros((len(tags) + 2, len(LABELS)), np.float32)
@@ -112,6 +131,21 @@ def test_a_score_is_the_mean_over_the_entitys_words() -> None:
     shares = np.exp(9) / (np.exp(9) + 4), np.e / (np.e + 4)
     [found] = entities([one], {"tokens": ["a", "b"]})
     assert found["score"] == pytest.approx(np.mean(shares))
+
+
+def test_ill_formed_tags_are_mended_by_what_is_likely() -> None:
+    row = {"text": "a b c"}
+    words = [[1, 0, 1], [2, 2, 3], [3, 4, 5]]
+    one = window(["O", "I-x", "I-x"], words)
+    one["outputs"]["logits"][2, LABELS.index("B-x")] = 8
+    [found] = entities([one], row)
+    assert (found["text"], found["label"]) == ("b c", "x")
+    assert found["score"] == pytest.approx((np.e**8 / (np.e**8 + np.e**9 + 3) + np.e**9 / (np.e**9 + 4)) / 2)
+    one["outputs"]["logits"][2] = [-5, -5, 1, -5, 0]
+    one["outputs"]["logits"][3] = [0, 0, 1, 0, 0.9]
+    assert entities([one], row) == [], "rather none than one that begins inside"
+    as_they_are = decoding.answer(TASK, [one], row, LABELS, {"well_formed": False})
+    assert [found["text"] for found in as_they_are["entities"]] == ["b c"]
 
 
 def test_pieces_that_begin_no_word_decide_nothing() -> None:

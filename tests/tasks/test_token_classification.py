@@ -93,6 +93,14 @@ def test_an_entity_that_does_not_fit_is_left_out_whole(toy_model: Path) -> None:
     assert task.fitted(ROW, encoder(toy_model, 7), STRIDE) == {"text": "the day is", "spans": []}
 
 
+def test_the_decoder_goes_by_the_settings() -> None:
+    assert task.decoding(task.Settings(), []) == {"doc_stride": 32, "well_formed": True}
+    assert task.decoding(task.Settings(doc_stride=8, well_formed=False), []) == {
+        "doc_stride": 8,
+        "well_formed": False,
+    }
+
+
 def test_labels_are_sorted_and_every_slot_can_begin_and_go_on() -> None:
     rows: list[dict[str, Any]] = [
         {"tokens": ["a"], "tags": ["S-x"]},

@@ -39,6 +39,28 @@ def chunks(tags: Sequence[str]) -> List[Tuple[str, int, int]]:
     return found
 
 
+def well_formed(shares: Any, labels: Sequence[str]) -> List[int]:
+    """The most probable tags of words in which I- and E- follow B- or I- of their slot, from probabilities
+    [words, labels]: the path of the largest product (Viterbi), all other steps being alike.
+
+    A slot that has no B- among the labels may begin with I-.
+    """
+    parts = [label.partition("-") for label in labels]
+    inner = np.asarray([kind in ("I", "E") and "B-" + slot in labels for kind, _, slot in parts])
+    opened = [[kind in ("B", "I") and slot == other for _, _, other in parts] for kind, _, slot in parts]
+    barred = np.where(inner & ~np.asarray(opened), -np.inf, 0.0)
+    logs = np.log(np.maximum(shares, np.finfo(np.float64).tiny))
+    path, back = logs[0] + np.where(inner, -np.inf, 0.0), []
+    for row in logs[1:]:
+        reached = path[:, None] + barred
+        back.append(reached.argmax(axis=0))
+        path = reached.max(axis=0) + row
+    found = [int(path.argmax())]
+    for step in reversed(back):
+        found.append(int(step[found[-1]]))
+    return found[::-1]
+
+
 def answer(
     windows: Sequence[Mapping[str, Any]],
     row: Mapping[str, Any],
@@ -47,8 +69,8 @@ def answer(
 ) -> Dict[str, Any]:
     """`entities` in the order of the text, from logits float32 [tokens, labels] of each window.
 
-    A word in two windows is read in the one that shows more around it. An entity's score is the mean probability
-    of its words' tags.
+    A word in two windows is read in the one that shows more around it. Its tag is that of the best well-formed
+    tags, or with `well_formed` false its own best. An entity's score is the mean probability of its words' tags.
     """
     text, read = text_of(row), {}  # type: str, Dict[Tuple[int, int], Tuple[int, Any]]
     for window in windows:
@@ -61,8 +83,9 @@ def answer(
         return {"entities": []}
     words = sorted(read)
     shares = softmax(np.stack([read[word][1] for word in words]))
-    best = shares.argmax(axis=1)
-    sure = shares.max(axis=1)
+    formed = settings.get("well_formed", True)
+    best = well_formed(shares, labels) if formed else shares.argmax(axis=1).tolist()
+    sure = shares[np.arange(len(words)), best]
     return {
         "entities": [
             {
@@ -78,7 +101,7 @@ def answer(
 
 
 def decisions(outputs: Mapping[str, Any], align: Mapping[str, Any], settings: Mapping[str, Any]) -> List[Decision]:
-    """The winning tag of each word, and its lead over the second."""
+    """The winning tag of each word by itself, and its lead over the second."""
     logits = np.asarray(outputs["logits"])
     return [(int(logits[p].argmax()), margin(logits[p])) for p, _, _ in align["words"]]
 
