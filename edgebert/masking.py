@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebert.lines import MASK as MASK
 from edgebert.tokenization import Encoder
 
-MASK = "[MASK]"  # of every tokenizer of the BERT family
 SHARE = 0.15  # of the ordinary pieces of a text
 MASKED, REPLACED = 0.8, 0.1  # of those: hidden behind [MASK], behind a random piece; the rest stays as it is
 NOT_ASKED = -100  # the label of a piece that is not to be predicted, as everywhere in transformers

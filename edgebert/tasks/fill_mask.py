@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import intervals, masking
+from edgebert import intervals, masking, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.errors import InputError
@@ -173,17 +173,18 @@ def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any
 
 
 def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Architecture) -> Mapping[str, Any]:
-    """`logits` float32 [batch, vocabulary] at the mask alone; and what training needs for many masks in a text.
+    """`logits` float32 [batch, vocabulary] at the first mask alone; and what training needs for more of a text.
 
     `hidden` are the encoder's states [batch, tokens, hidden], `head` takes any of them to logits.
     """
     hidden = model.base_model(**feeds)[0]
-    at_mask = (feeds["input_ids"] == model.mask_number).to(hidden.dtype)
+    masks = (feeds["input_ids"] == model.mask_number).to(hidden.dtype)
+    first = masks * (masks.cumsum(1) < 1.5).to(hidden.dtype)
 
     def head(states: Any) -> Any:
         return architecture.masked_lm_head(model, states)
 
-    return {"logits": head((hidden * at_mask[:, :, None]).sum(1)), "hidden": hidden, "head": head}
+    return {"logits": head((hidden * first[:, :, None]).sum(1)), "hidden": hidden, "head": head}
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:
@@ -219,6 +220,18 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
     chosen = targets != NOT_ASKED
     logits = outputs["head"](outputs["hidden"][chosen])
     return torch.nn.functional.cross_entropy(logits, targets[chosen], reduction="sum") / chosen.sum().clamp(min=1)
+
+
+def places(align: Mapping[str, Any]) -> list[int] | None:
+    """Outputs are of no single tokens."""
+    return None
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """The piece behind the first mask, one of several."""
+    return soft_targets.classes(outputs["logits"], taught["logits"], temperature)
 
 
 def tuned(decoding: Decoding) -> tuple[str, ...]:
