@@ -100,7 +100,8 @@ class Bundle:
         decoding = self.manifest.decoding
         question = Question(row, self.task.windows(row, self.encoder, decoding))
         outputs = [scoring.run_window(self._model, window.feeds) for window in question.windows]
-        decode = scoring.decoder(self.manifest.task, self.manifest.labels, decoding)
+        labels = self.manifest.labels or self.encoder.pieces  # a task without labels answers with pieces, if any
+        decode = scoring.decoder(self.manifest.task, labels, decoding)
         return {**decode(question, outputs), "truncated": any(one.truncated for one in question.windows)}
 
 

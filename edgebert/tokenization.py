@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.errors import InputError
+
+UNKNOWN = ("[UNK]", "<unk>")  # WordPiece's and SentencePiece's name for what they do not have
 
 Feeds = dict[str, NDArray[np.int64]]
 
@@ -31,14 +34,36 @@ class Encoder:
     def __init__(self, folder: Path, max_tokens: int, inputs: Sequence[str]) -> None:
         from tokenizers import Tokenizer
 
-        path = folder / "tokenizer.json"
+        self._path = folder / "tokenizer.json"
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_file(str(self._path))
         except Exception as error:  # the library raises bare Exception for a faulty file
-            raise InputError(f"{path}: not a tokenizer: {error}") from None
+            raise InputError(f"{self._path}: not a tokenizer: {error}") from None
         self.max_tokens, self.inputs = max_tokens, list(inputs)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
+
+    @functools.cached_property
+    def pieces(self) -> list[str]:
+        """The vocabulary by number."""
+        vocabulary = self._tokenizer.get_vocab()
+        found = [""] * (max(vocabulary.values(), default=-1) + 1)
+        for piece, number in vocabulary.items():
+            found[number] = piece
+        return found
+
+    @functools.cached_property
+    def unknown(self) -> set[int]:
+        """The numbers of the pieces that stand for what the vocabulary does not have."""
+        numbers = [self._tokenizer.token_to_id(piece) for piece in UNKNOWN]
+        return {number for number in numbers if number is not None}
+
+    def number(self, piece: str) -> int:
+        """The number of a piece. Raises InputError where the vocabulary lacks it."""
+        number = self._tokenizer.token_to_id(piece)
+        if number is None:
+            raise InputError(f"{self._path}: the vocabulary has no piece '{piece}'")
+        return int(number)
 
     def encode(self, text: str, pair: str | None = None) -> Encoded:
         """Token ids of a text, or of a pair of texts."""

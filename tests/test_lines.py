@@ -11,6 +11,7 @@ from edgebert import lines
     ("row", "example"),
     [
         ({"text": "it is cold"}, "your text"),
+        ({"text": "it is [MASK]"}, "your [MASK] text"),
         (
             {"id": "7", "question": "what", "context": "it"},
             {"question": "your question", "context": "your context"},

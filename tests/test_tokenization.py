@@ -105,6 +105,15 @@ def test_padding_and_truncation_of_the_file_itself_are_not_followed(toy_model: P
     assert not found.truncated
 
 
+def test_pieces_are_known_by_number_and_by_name(toy_model: Path) -> None:
+    encoder = Encoder(toy_model, 16, ALL)
+    assert encoder.pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert all(encoder.number(piece) == i for i, piece in enumerate(encoder.pieces))
+    assert encoder.unknown == {1}
+    with pytest.raises(InputError, match=r"tokenizer.json: the vocabulary has no piece 'piece'"):
+        encoder.number("piece")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[1", b"\xff\xfe"])
 def test_a_faulty_tokenizer_is_told_with_its_path(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

@@ -12,6 +12,7 @@ from rich.text import Text
 SHOWN = 8  # numbers of a vector
 MOST = 200  # characters of an entry of a FAQ
 COLUMNS = {  # of each kind of answer, by the key that holds the list
+    "tokens": ("token", "score"),
     "entities": ("label", "text", "start", "end", "score"),
     "sentences": ("index", "text", "score"),
 }

@@ -165,7 +165,7 @@ class Loss:
         temperature = self._settings.temperature
         loss = weights.soft * lesson.task.soft_loss(outputs, taught, asked, temperature, lesson.decoding)
         if weights.hard and len(labelled):
-            some = {name: found[labelled] for name, found in outputs.items()}
+            some = {name: one if callable(one) else one[labelled] for name, one in outputs.items()}
             loss = loss + weights.hard * lesson.task.loss(some, target)
         if relations or weights.hidden:
             loss = loss + self._inner(states, taught, mask)

@@ -49,39 +49,7 @@ def fault(row: Row) -> str | None:
         return wrong
     if "answers" not in row:
         return f"no column 'answers'; here are: {', '.join(row)}; name it: [data.columns] answers = \"...\""
-    return _answers_fault(row["answers"], row["context"])
-
-
-def _answers_fault(answers: object, context: str) -> str | None:
-    """Why answers are none of SQuAD's, or None."""
-    if not isinstance(answers, dict) or not all(
-        isinstance(answers.get(k), list) for k in ("text", "answer_start")
-    ):
-        return (
-            f"answers = {str(answers)[:60]}; must be an object {{text: [...], answer_start: [...]}}, "
-            "empty lists where the context does not answer"
-        )
-    texts, starts = answers["text"], answers["answer_start"]
-    if len(texts) != len(starts):
-        return f"answers has {len(texts)} texts and {len(starts)} starts"
-    for number, (text, start) in enumerate(zip(texts, starts, strict=True)):
-        if (wrong := ill_formed(text)) is not None:
-            return f"answers.text[{number}] {wrong}"
-        if not isinstance(start, int) or isinstance(start, bool):
-            return f"answers.answer_start[{number}] = {start!r}; must be a whole number, in characters"
-        if start < 0 or context[start : start + len(text)] != text:
-            return f"answers.answer_start[{number}] = {start}: {_there(context, start, text)}"
-    return None
-
-
-def _there(context: str, start: int, text: str) -> str:
-    """What is at a place where an answer should be, and where that is."""
-    if not 0 <= start < len(context):
-        found = f"the context ends at {len(context)}"
-    else:
-        found = f"the context reads {context[start : start + len(text)]!r} there, not {text!r}"
-    place = context.find(text)
-    return f"{found}; it is at {place} (in characters)" if place >= 0 else f"{found}, which is nowhere in it"
+    return squad.fault(row["answers"], row["context"])
 
 
 def question_fault(row: Row) -> str | None:

@@ -28,6 +28,7 @@ from edgebert.tasks import (
     Task,
     extractive_summarization,
     feature_extraction,
+    fill_mask,
     question_answering,
     regression,
     sentence_pairs,
@@ -41,6 +42,7 @@ ARCHITECTURES: list[Architecture] = [albert, bert, distilbert, electra, mobilebe
 TASKS: list[Task] = [
     extractive_summarization,
     feature_extraction,
+    fill_mask,
     question_answering,
     regression,
     sentence_pairs,

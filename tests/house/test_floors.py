@@ -21,6 +21,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"target", "manifest", "intervals", "drafting", "equalization", "distillation", "faq"},
     {
         "calibration",
+        "masking",
         "measured",
         "proof",
         "classification",

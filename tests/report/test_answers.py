@@ -98,3 +98,11 @@ def test_a_faqs_entries_stand_by_their_question_and_what_fits_nothing_says_so() 
     told = capture.get()
     assert "4: How?" in told and "[b] So." in told and "…" in told and "0.750" in told
     assert "nothing fits" in told and "question was cut" in told
+
+
+def test_pieces_are_told_line_by_line() -> None:
+    tokens = [{"token": "##s", "id": 7, "score": 0.75}, {"token": "[x]", "id": 9, "score": 0.125}]
+    assert lines([{"tokens": tokens, "truncated": True}])[1:] == [
+        ["1", "##s", "0.750", "text", "was", "cut"],
+        ["[x]", "0.125"],
+    ]
