@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -106,7 +105,7 @@ def _teacher_faults(project: Project, teacher: Source) -> list[str]:
 
 def _masked_faults(masked: Source | None) -> list[str]:
     """What says that a model cannot fill in masked pieces; that its head is whole shows when it is loaded."""
-    kinds = _config(masked.folder).get("architectures") if masked else None
+    kinds = students.read_config(masked.folder).get("architectures") if masked else None
     if not isinstance(kinds, list) or any("MaskedLM" in kind or "PreTraining" in kind for kind in kinds):
         return []
     return [
@@ -138,16 +137,11 @@ def _unlabelled(project: Project, value: str, faults: list[str]) -> Split | None
 
 def _draw(project: Project, asked: Distil, start: Source | None) -> tuple[Distil, Blueprint]:
     """The settings with nothing left open, and the student to be."""
-    values = _config(project.source)
+    values = students.read_config(project.source)
     depth, width = students.sizes(project.architecture, values)
     given = None
     if start is not None:
-        own = _config(start.folder)
+        own = students.read_config(start.folder)
         given = Blueprint(start.architecture.NAME, own, None, *students.sizes(start.architecture, own))
     blueprint = students.draw(asked.student, project.architecture, values, given)
     return students.settled(asked, blueprint, depth, width), blueprint
-
-
-def _config(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found

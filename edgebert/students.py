@@ -36,6 +36,12 @@ class Blueprint:
         return f"{self.architecture}, {self.depth} layers of {self.width}"
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """The values of a model folder's config."""
+    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
 def sizes(architecture: Architecture, values: Mapping[str, Any]) -> tuple[int, int]:
     """(layers, hidden size) of a config."""
     config, keys = architecture.config(values), architecture.KEYS
@@ -123,8 +129,9 @@ def make(student: Blueprint, teacher: Artifact, seed: int, out: Path) -> Artifac
     out.mkdir(parents=True, exist_ok=True)
     member = members.find("architectures", student.architecture)
     if student.keep is not None:
-        trained = json.loads((teacher.folder / "config.json").read_text(encoding="utf-8"))
-        values, weights = member.cut(trained, load_file(teacher.folder / WEIGHTS), student.keep)
+        values, weights = member.cut(
+            read_config(teacher.folder), load_file(teacher.folder / WEIGHTS), student.keep
+        )
         (out / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
         save_file(weights, out / WEIGHTS, metadata={"format": "pt"})
     else:
