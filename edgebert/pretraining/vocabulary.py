@@ -1,0 +1,143 @@
+"""A tokenizer learned from raw text, WordPiece as BERT's or unigram as ALBERT's, and what rows need to know of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgebert.errors import InputError
+
+SPECIAL = {
+    "wordpiece": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    "unigram": ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"),
+}
+_PADS = ("[PAD]", "<pad>")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Numbers of the special pieces, the `ordinary` ones (int64 [n]), and how many rows embeddings need."""
+
+    cls: int
+    sep: int
+    mask: int
+    pad: int
+    ordinary: NDArray[np.int64]
+    count: int
+
+
+def train(
+    kind: Literal["wordpiece", "unigram"], size: int, lowercase: bool, texts: Iterator[str], out: Path
+) -> None:
+    """Learn a tokenizer from paragraphs and write its files to `out`.
+
+    Raises InputError where the text is too little for the vocabulary asked for.
+    """
+    tokenizer = _wordpiece(size, lowercase, texts) if kind == "wordpiece" else _unigram(size, lowercase, texts)
+    found = tokenizer.get_vocab_size()
+    if found < size / 2:
+        raise InputError(
+            f"[tokenizer] train.vocabulary = {size}; the training text gives only {found} pieces: "
+            "take a smaller vocabulary or more text"
+        )
+    special = {name: tokenizer.token_to_id(name) for name in SPECIAL[kind]}
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, special[name]) for name in ("[CLS]", "[SEP]")],
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(out / "tokenizer.json"))
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    config: dict[str, Any] = dict(zip(names, SPECIAL[kind], strict=True))
+    config |= {"tokenizer_class": "BertTokenizer" if kind == "wordpiece" else "AlbertTokenizer"}
+    config |= {"do_lower_case": lowercase}
+    if kind == "unigram":
+        config |= {"bos_token": "[CLS]", "eos_token": "[SEP]"}
+    (out / "tokenizer_config.json").write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
+    if kind == "wordpiece":
+        vocabulary = tokenizer.get_vocab()
+        pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+        (out / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")
+
+
+def pieces(folder: Path) -> Pieces:
+    """The special and ordinary pieces of a tokenizer's folder.
+
+    Raises InputError for a tokenizer without [CLS], [SEP], [MASK] or padding.
+    """
+    tokenizer = opened(folder)
+    names = ("[CLS]", "[SEP]", "[MASK]")
+    found = {name: tokenizer.token_to_id(name) for name in names}
+    found["[PAD]"] = next((one for name in _PADS if (one := tokenizer.token_to_id(name)) is not None), None)
+    if missing := [name for name, number in found.items() if number is None]:
+        raise InputError(f"{folder / 'tokenizer.json'}: has no piece {', '.join(missing)}; masking needs it")
+    special = {number for number, piece in tokenizer.get_added_tokens_decoder().items() if piece.special}
+    special |= set(found.values()) | {tokenizer.token_to_id(name) for name in ("[UNK]", "<unk>")}
+    numbers = sorted(tokenizer.get_vocab().values())
+    ordinary = np.asarray([number for number in numbers if number not in special], dtype=np.int64)
+    return Pieces(found["[CLS]"], found["[SEP]"], found["[MASK]"], found["[PAD]"], ordinary, numbers[-1] + 1)
+
+
+def opened(folder: Path) -> Any:
+    """The tokenizer of a folder, without padding and truncation. Raises InputError where there is none."""
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception for a faulty file
+        raise InputError(f"{path}: not a tokenizer: {error}") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether the tokenizers of two folders cut every text alike into pieces of the same numbers."""
+    parts = ("normalizer", "pre_tokenizer", "model")
+
+    def of(folder: Path) -> Any:
+        return [json.loads(opened(folder).to_str()).get(part) for part in parts]
+
+    return bool(of(one) == of(other))
+
+
+def _wordpiece(size: int, lowercase: bool, texts: Iterator[str]) -> Any:
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    special = list(SPECIAL["wordpiece"])
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _unigram(size: int, lowercase: bool, texts: Iterator[str]) -> Any:
+    """SentencePiece's unigram model (Kudo 2018) behind the normalization of ALBERT's tokenizer."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.Unigram())
+    steps: list[Any] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    steps += [normalizers.NFKD(), normalizers.StripAccents()] + ([normalizers.Lowercase()] if lowercase else [])
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    )
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL["unigram"]), unk_token="<unk>", show_progress=False
+    )  # noqa: S106
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
