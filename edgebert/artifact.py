@@ -19,11 +19,15 @@ TOKENIZER_FILES = (
 
 
 class Tensor(BaseModel):
-    """A model's input or output; None in a shape: any size."""
+    """A model's input or output; None in a shape: any size.
+
+    `per_token`: axis 1 of this output is that of the tokens, so that what belongs to padding is cut off.
+    """
 
     name: str
     dtype: str
     shape: list[int | None]
+    per_token: bool = False
 
 
 class Signature(BaseModel):
@@ -37,13 +41,14 @@ class Artifact(BaseModel):
     """What a stage hands to the next.
 
     `file` is the model file in `folder` ("" for a torch checkpoint, which is the whole folder); `buckets` are the
-    lengths a file of fixed shapes is made for.
+    lengths a file of fixed shapes is made for; `decoding` is what the task's decoder goes by.
     """
 
     form: Literal["torch", "onnx", "tflite"]
     architecture: str
     task: str | None = None
     labels: list[str] = Field(default_factory=list)
+    decoding: dict[str, Any] = Field(default_factory=dict)
     max_tokens: int = 128
     parameters: int = 0
     file: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from edgebert import tables
 from edgebert.errors import InputError, nearest
 from edgebert.tables import Table
 from edgebert.target import data_folder
+
+T = TypeVar("T")
 
 
 class Spec(Table):
@@ -62,15 +64,15 @@ def load(name: str, beside: Path) -> tuple[Spec, list[str]]:
     return spec, sentences
 
 
-def texts(spec: Spec, sentences: list[str], train: list[str]) -> list[str]:
-    """The texts to run, evenly drawn from both sources and always the same ones."""
+def rows(spec: Spec, sentences: list[T], train: list[T]) -> list[T]:
+    """The rows to run, evenly drawn from both sources and always the same ones."""
     if spec.source == "both":
         return _spread(train, spec.rows // 2) + _spread(sentences, spec.rows - spec.rows // 2)
     return _spread(train if spec.source == "train" else sentences, spec.rows)
 
 
-def _spread(texts: list[str], count: int) -> list[str]:
-    """`count` texts at equal distances, or all where there are fewer."""
-    if len(texts) <= count:
-        return texts
-    return [texts[i * len(texts) // count] for i in range(count)]
+def _spread(rows: list[T], count: int) -> list[T]:
+    """`count` rows at equal distances, or all where there are fewer."""
+    if len(rows) <= count:
+        return rows
+    return [rows[i * len(rows) // count] for i in range(count)]

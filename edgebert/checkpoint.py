@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.errors import InputError
-from edgebert.tasks import Task
+from edgebert.tasks import Decoding, Task
 
 
-def read(folder: Path, task: Task) -> tuple[Any, list[str]]:
+def read(folder: Path, task: Task, decoding: Decoding) -> tuple[Any, list[str]]:
     """(torch model, labels). Raises InputError where a weight, the trained head first of all, is missing."""
     try:
-        model = task.model(folder, None)
+        model = task.model(folder, None, decoding)
         missing = type(model).from_pretrained(folder, use_safetensors=True, output_loading_info=True)[1][
             "missing_keys"
         ]
@@ -20,6 +20,8 @@ def read(folder: Path, task: Task) -> tuple[Any, list[str]]:
         raise InputError(f"{folder}: not a model that can be read: {error}") from None
     if missing:
         raise InputError(f"{folder}: has no trained head ('{min(missing, key=_body_last)}' is missing)")
+    if not task.LABELLED:
+        return model, []
     names = model.config.id2label
     return model, [str(names[i]) for i in range(len(names))]
 

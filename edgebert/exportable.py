@@ -7,6 +7,7 @@ that occurs exp(-50) is 0 in float32, so outputs are the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,20 +16,32 @@ MASKED = -50.0
 
 
 class Exportable(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy here
-    """A transformers model with its mask made here and a tuple of outputs."""
+    """A model with its mask made here and a tuple of outputs.
 
-    def __init__(self, model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    `forward` is a task's, with its model and architecture given: feeds for the model and a mask float32
+    [batch, tokens] to tensors by name. `outputs` names those of the file in order; `per_token` says that their
+    axis 1 is that of the tokens.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        forward: Callable[[dict[str, torch.Tensor], torch.Tensor], Mapping[str, torch.Tensor]],
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        per_token: bool,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.inputs = inputs
-        self.outputs = outputs
+        self.compute = forward
+        self.inputs, self.outputs, self.per_token = inputs, outputs, per_token
         self.eval()  # on the wrapper itself, or the exported graph keeps dropout
 
     def forward(self, *tensors: torch.Tensor, **named: torch.Tensor) -> Any:
         """Outputs for integer tensors [batch, tokens], by name or in the order of `inputs`."""
         feeds = named or dict(zip(self.inputs, tensors, strict=True))
         mask = feeds["attention_mask"].to(torch.float32)
-        found = self.model(**{**feeds, "attention_mask": (1.0 - mask)[:, None, None, :] * MASKED})
+        found = self.compute({**feeds, "attention_mask": (1.0 - mask)[:, None, None, :] * MASKED}, mask)
         return tuple(found[name] for name in self.outputs)
 
 

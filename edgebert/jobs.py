@@ -84,9 +84,11 @@ def _watch(
 
 def copy_code(folder: Path) -> None:
     """Copy the device code to `folder`/device, where it is a package of its own."""
-    (folder / "device").mkdir(parents=True)
-    for path in sorted(Path(str(device.__file__)).parent.glob("*.py")):
-        shutil.copyfile(path, folder / "device" / path.name)
+    source = Path(str(device.__file__)).parent
+    for path in sorted(source.rglob("*.py")):
+        copy = folder / "device" / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def _heard(line: bytes, tell: Tell) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -21,7 +22,7 @@ class Measured(BaseModel):
     peak_memory_mb: dict[str, float]
     golden_diff: dict[str, float]
     violations: dict[str, list[str]]
-    threshold: float | None
+    decoding: dict[str, Any]
     out_of_scope: OutOfScopeFacts | None
     chance: float
     ran_in: dict[str, str] = Field(default_factory=dict)  # name and version of the runtime

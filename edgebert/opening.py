@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgebert import tables
+from edgebert import members, scoring, tables
+from edgebert.data import Row
 from edgebert.device import bundle as bundles
-from edgebert.device import decoding, runtimes
+from edgebert.device import runtimes
 from edgebert.errors import InputError, MissingExtraError, NotTrustedError
 from edgebert.manifest import Manifest
-from edgebert.tokenization import Encoder, ill_formed
+from edgebert.scoring import Question
+from edgebert.tasks import Task
+from edgebert.tokenization import Encoder
 
 Text = str | Mapping[str, Any]
 
@@ -33,38 +33,36 @@ class Bundle:
         except runtimes.RuntimeMissing:
             extra = "litert" if self.entry["format"] == "tflite" else "build"
             raise MissingExtraError(f"running {folder}", extra) from None
+        self.task: Task = members.find("tasks", self.manifest.task)
         inputs = [tensor["name"] for tensor in self.entry["signature"]["inputs"]]
         self.encoder = Encoder(folder, int(self.manifest.decoding["max_tokens"]), inputs)
 
     def predict(self, rows: Sequence[Text]) -> list[dict[str, Any]]:
-        """One answer a row, in order: label, score, scores, in_scope and whether the text was cut.
+        """One answer a row, in order, with the keys of its task and whether the text was cut.
 
         A row is a text, or a mapping with the task's columns. Raises InputError naming every row that is empty or
         ill-formed, before anything is answered.
         """
-        faults = [
-            f"row {number}: {wrong}"
-            for number, row in enumerate(rows, 1)
-            if (wrong := self._fault(row)) is not None
-        ]
-        if faults:
+        given = [rows] if isinstance(rows, (str, Mapping)) else rows
+        found = [self._row(one) for one in given]
+        if faults := [f"row {number}: {one}" for number, one in enumerate(found, 1) if isinstance(one, str)]:
             raise InputError(faults)
-        return [self._answer(row if isinstance(row, str) else row["text"]) for row in rows]
+        return [self._answer(row) for row in found if not isinstance(row, str)]
 
-    def _fault(self, row: Text) -> str | None:
-        if isinstance(row, str):
-            wrong = ill_formed(row)
-        elif "text" not in row:
-            return f"no column 'text'; here are: {', '.join(row)}"
-        else:
-            wrong = ill_formed(row["text"])
-        return None if wrong is None else f"text {wrong}"
+    def _row(self, given: Text) -> Row | str:
+        """The row to answer, or what is wrong with it."""
+        row = self.task.question(given) if isinstance(given, str) else dict(given)
+        if row is None:
+            needed = ", ".join(name for name in self.task.COLUMNS if name != self.task.TRUTH)
+            return f"is plain text; {self.task.NAME} reads the columns {needed}: give a JSON object"
+        return self.task.question_fault(row) or row
 
-    def _answer(self, text: str) -> dict[str, Any]:
-        encoded = self.encoder.encode(text)
-        outputs: dict[str, NDArray[np.float32]] = self._model.run(encoded.feeds)
-        [answer] = decoding.decode(self.manifest.task, outputs, self.manifest.labels, self.manifest.decoding)
-        return {**answer, "truncated": encoded.truncated}
+    def _answer(self, row: Row) -> dict[str, Any]:
+        decoding = self.manifest.decoding
+        question = Question(row, self.task.windows(row, self.encoder, decoding))
+        outputs = [scoring.run_window(self._model, window.feeds) for window in question.windows]
+        decode = scoring.decoder(self.manifest.task, self.manifest.labels, decoding)
+        return {**decode(question, outputs), "truncated": any(one.truncated for one in question.windows)}
 
 
 def open_bundle(path: str | Path, model: str = "", threads: int = 1) -> Bundle:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from edgebert import artifact, calibration, interpreters, members, provenance, sources, tokenization
+from edgebert import artifact, calibration, interpreters, members, provenance, scoring, sources, tokenization
 from edgebert import project as projects
 from edgebert import target as targets
 from edgebert.artifact import Artifact
+from edgebert.data import Row
 from edgebert.device import measure
 from edgebert.errors import InputError, nearest
 from edgebert.formats import ExportShape
@@ -68,6 +69,7 @@ def _finetune(project: Project, loaded: Step) -> Step:
             project.task,
             project.architecture,
             project.splits,
+            project.decoding,
             recipe.finetune,
             recipe.seed,
             out,
@@ -77,16 +79,22 @@ def _finetune(project: Project, loaded: Step) -> Step:
     splits = {name: sha for name, sha in project.splits.digests().items() if name in ("train", "dev", "oos_train")}
     settings = {
         "task": project.task.NAME,
+        "decoding": project.decoding,
         "finetune": recipe.finetune.model_dump() if recipe.finetune else None,
         "data": splits,
         "columns": recipe.data.columns,
         "dev": recipe.data.dev is not None,
         "seed": recipe.seed,
     }
-    modules = (project.task.__name__, project.architecture.__name__)
+    modules = (project.task.__name__, project.architecture.__name__, _decoder(project))
     epochs = f", {recipe.finetune.epochs} epochs" if recipe.finetune else " (already trained)"
     about = f"finetune on {len(project.splits.train.rows)} rows{epochs}"
     return Step("finetune", about, settings, (loaded,), modules, ("torch", "transformers", "accelerate"), work)
+
+
+def _decoder(project: Project) -> str:
+    """The device's module that decodes the task: found by name at run time, so no import tells of it."""
+    return f"edgebert.device.decoding.{project.task.NAME.replace('-', '_')}"
 
 
 def _target(project: Project, target: Target, trained: Step) -> Step:
@@ -133,25 +141,26 @@ def _quantize(
     project: Project, target: Target, name: str, quantizer: ModuleType, trained: Step, exported: Step
 ) -> Step:
     spec, sentences = calibration.load(project.recipe.quantize.calibration, project.recipe.folder)
-    texts: list[str] = []
+    rows: list[Row] = []
     if quantizer.NEEDS_BATCHES:
-        rows = [project.task.texts(row)[0] for row in project.splits.train.rows]
-        texts = calibration.texts(spec, sentences, rows)
+        rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
     keep = Settings(keep_float=project.recipe.quantize.keep_float)
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         source, model = artifact.read(inputs[0]), _cut(artifact.read(inputs[1]), target)
         encoder = tokenization.Encoder(model.folder, model.max_tokens, project.architecture.INPUTS)
-        quantize.run(source, name, quantizer, keep, [encoder.encode(text).feeds for text in texts], out)
+        asked = scoring.questions(project.task, encoder, rows, model.decoding)
+        batches = [window.feeds for question in asked for window in question.windows]
+        quantize.run(source, name, quantizer, keep, batches, out)
 
     settings = {
         "quantizer": name,
         "settings": keep.model_dump(),
-        "texts": key_of(texts),
+        "rows": key_of(rows),
         "max_tokens": target.shape.max_tokens,
     }
-    about = f"quantize with {name}" + (f", calibrated on {len(texts)} texts" if texts else "")
-    modules = (quantizer.__name__,)
+    about = f"quantize with {name}" + (f", calibrated on {len(rows)} rows" if rows else "")
+    modules = (quantizer.__name__, project.task.__name__)
     return Step("quantize", about, settings, (exported, trained), modules, quantizer.NEEDS, work)
 
 
@@ -198,7 +207,7 @@ def _verify(
         "host": [host["cpu"], host["cores"], host["board"]],
     }
     workers = [f"edgebert.device.{name}" for name in interpreters.WORKERS]
-    modules = ("edgebert.timing", *workers, form.__name__, project.task.__name__)
+    modules = ("edgebert.timing", *workers, form.__name__, project.task.__name__, _decoder(project))
     steps = (trained, exported, *(step for step, _ in files.values()))
     rows = len(project.splits.test.rows)
     about = f"verify for {target.name} on {rows} test rows"

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert import data, members, sources
+from edgebert import data, members, sources, tables
 from edgebert.data import Split, Splits
 from edgebert.errors import InputError, nearest
 from edgebert.interpreters import Python
 from edgebert.recipe import Recipe
 from edgebert.target import Target
-from edgebert.tokenization import ill_formed
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Project:
     architecture: Any
     source: Path
     splits: Splits
+    decoding: dict[str, Any]
     max_tokens: int
     allow_code: bool
     store: Path
@@ -48,13 +48,16 @@ def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
     except InputError as error:
         faults += error.faults
     splits = _splits(recipe, task, faults)
-    if recipe.finetune is None and splits is not None and known_labels is not None:
+    settings = tables.attempt(task.Settings, recipe.decoding, "[decoding]")
+    if isinstance(settings, list):
+        faults += settings
+    if recipe.finetune is None and splits is not None and known_labels is not None and task.LABELLED:
         for name, split in (("dev", splits.dev), ("test", splits.test)):
             if strange := task.unknown(split.rows, known_labels):
                 faults.append(
                     f"data.{name}: {split.where}: labels the source does not know: {', '.join(strange[:5])}"
                 )
-    if faults or source is None or architecture is None or splits is None:
+    if faults or source is None or architecture is None or splits is None or isinstance(settings, list):
         raise InputError(faults)
     return Project(
         recipe,
@@ -62,6 +65,7 @@ def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
         members.find("architectures", architecture),
         source,
         splits,
+        task.decoding(settings, splits.train.rows),
         min(positions or 512, recipe.max_tokens()),
         allow_code,
         store,
@@ -75,9 +79,11 @@ def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
     for key in recipe.data.columns.keys() - set(task.COLUMNS):
         faults.append(f"[data.columns] unknown column '{key}'; {nearest(key, task.COLUMNS)}")
     outside = recipe.data.out_of_scope
+    if outside is not None and not task.OUT_OF_SCOPE:
+        faults.append(f"[data.out_of_scope] task '{recipe.task}' has no scope to be out of; remove it")
     wanted = [(name, getattr(recipe.data, name), columns, task.fault) for name in ("train", "dev", "test")]
     if outside is not None:
-        wanted += [(f"oos_{n}", getattr(outside, n), {}, _text_fault) for n in ("train", "dev", "test")]
+        wanted += [(f"oos_{n}", getattr(outside, n), {}, task.question_fault) for n in ("train", "dev", "test")]
     for name, value, renamed, fault in wanted:
         if value is not None:
             try:
@@ -91,10 +97,10 @@ def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
     if "dev" not in found:
         found["train"], found["dev"] = data.hold_out(found["train"], task.group)
     labels = task.labels(found["train"].rows)
-    if not labels:
+    if not found["train"].rows:
         faults.append("data.train: one row and no data.dev: the held-out row leaves none to train on")
-    elif len(labels) < 2:
-        faults.append(f"data.train: only one label, '{labels[0]}'; a classifier needs two")
+    elif (wrong := task.labels_fault(labels)) is not None:
+        faults.append(f"data.train: {wrong}")
     if recipe.finetune is not None:
         for name in ("dev", "test"):
             if strange := task.unknown(found[name].rows, labels):
@@ -105,11 +111,6 @@ def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
                 )
     outside_found = {n.removeprefix("oos_"): split for n, split in found.items() if n.startswith("oos_")}
     return Splits(found["train"], found["dev"], found["test"], outside_found)
-
-
-def _text_fault(row: data.Row) -> str | None:
-    wrong = ill_formed(row.get("text", ""))
-    return None if wrong is None else f"text {wrong}"
 
 
 def check_members(project: Project, target: Target) -> None:

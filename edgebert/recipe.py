@@ -86,6 +86,7 @@ class Recipe(Table):
     seed: int = Field(default=13, ge=0, lt=2**31)
     model: Model
     data: Data
+    decoding: dict[str, Any] = Field(default_factory=dict, description="what the task's decoder goes by")
     finetune: Finetune | None = None
     quantize: Quantize = Quantize()
     bundle: BundleSettings = BundleSettings()

@@ -13,6 +13,7 @@ from edgebert.artifact import Artifact
 from edgebert.errors import InputError, MissingExtraError
 from edgebert.formats import ExportShape
 from edgebert.manifest import Manifest, ModelFile
+from edgebert.tasks import forward_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _given(shipped: Shipped, given: Path, room: Path) -> References:
         raise MissingExtraError("comparing with a checkpoint", "build")
     with quiet.into(room / "reference.log"):
         try:
-            _, labels = checkpoint.read(given, members.find("tasks", manifest.task))
+            _, labels = checkpoint.read(given, members.find("tasks", manifest.task), manifest.decoding)
         except InputError as error:
             raise InputError(f"--reference {error}") from None
         if labels != manifest.labels:
@@ -93,6 +94,8 @@ def _can_build(entry: dict[str, Any]) -> bool:
 
 def _exported(shipped: Shipped, checkpoint: Path, room: Path) -> Artifact:
     """The checkpoint in the bundle's own format, fp32."""
+    from edgebert.exportable import Exportable
+
     entry, manifest = shipped.entry, shipped.manifest
     form = members.find("formats", entry["format"])
     task = members.find("tasks", manifest.task)
@@ -108,7 +111,10 @@ def _exported(shipped: Shipped, checkpoint: Path, room: Path) -> Artifact:
         dtype="int32" if buckets else "int64",
     )
     out = room / form.FILE
-    signature = form.export(task.model(checkpoint, None).eval(), architecture.INPUTS, task.OUTPUTS, shape, out)
+    model = task.model(checkpoint, None, manifest.decoding).eval()
+    compute = forward_of(task, model, architecture)
+    module = Exportable(model, compute, architecture.INPUTS, task.OUTPUTS, task.PER_TOKEN)
+    signature = form.export(module, shape, out)
     return Artifact(
         form=form.NAME,
         architecture=manifest.architecture,

@@ -9,12 +9,13 @@ from typing import Any
 
 from edgebert import data, members, references, scoring, timing
 from edgebert.artifact import Artifact
+from edgebert.data import Row
 from edgebert.errors import InputError
 from edgebert.interpreters import Python
 from edgebert.manifest import Manifest
 from edgebert.opening import Bundle, digest, open_bundle
 from edgebert.references import Shipped
-from edgebert.tasks import Outputs
+from edgebert.tasks import Answer
 from edgebert.timing import Contender, Request
 from edgebert.verdict import Check, Score, holds, judge
 
@@ -38,7 +39,8 @@ def verify(
     rows = data.read(path, columns, task.fault).rows
     if strange := task.unknown(rows, manifest.labels):
         raise InputError(f"{path}: labels this bundle does not know: {', '.join(strange[:5])}")
-    feeds = scoring.encode(bundle.encoder, task, rows)
+    asked = scoring.questions(task, bundle.encoder, rows, manifest.decoding)
+    decode = scoring.decoder(manifest.task, manifest.labels, manifest.decoding)
     with tempfile.TemporaryDirectory() as room:
         found = references.find(Shipped(folder, manifest, bundle.entry), reference, Path(room))
         passes = 1 + (found.file is not None) + (found.teacher is not None)
@@ -47,18 +49,19 @@ def verify(
         def tick() -> None:
             tell(next(count), passes * len(rows))
 
-        def ask(where: Path, entry: dict[str, Any]) -> Outputs:
-            return scoring.outputs_of(where, entry, feeds, tick, python=python)
+        def ask(where: Path, entry: dict[str, Any]) -> list[Answer]:
+            return scoring.answers_of(where, entry, asked, decode, tick, python=python)
 
-        answered: dict[str, Outputs] = {"shipped": ask(folder, bundle.entry)}
+        answered = {"shipped": ask(folder, bundle.entry)}
         if found.file is not None:
             entry = _reference_entry(bundle, found.file)
             answered["reference"] = ask(found.file.folder, entry)
         if found.teacher is not None:
-            torch_model = task.model(found.teacher, None).eval()
-            answered["teacher"] = scoring.teacher_outputs(torch_model, task.OUTPUTS, feeds, tick)
-        scores = task.scores(rows, manifest.labels, "data", answered)
-        timed = _time(bundle, found.file, [task.texts(row) for row in rows], python)
+            model_of = task.model(found.teacher, None, manifest.decoding).eval()
+            architecture = members.find("architectures", manifest.architecture)
+            answered["teacher"] = scoring.teacher_answers(model_of, task, architecture, asked, decode, tick)
+        scores = task.scores(rows, "data", answered)
+        timed = _time(bundle, found.file, rows, python)
     checks = _checks(manifest, scores[0], bundle.entry["id"], task.chance(rows))
     latency = timing.latencies(timed, bundle.entry["id"], {}, "host")
     ratio = timing.speedup(timed, bundle.entry["id"], "host")
@@ -91,9 +94,7 @@ def _reference_entry(bundle: Bundle, reference: Artifact) -> dict[str, Any]:
     return reference.entry("fp32", bundle.entry["session"], bundle.entry["runtime"])
 
 
-def _time(
-    bundle: Bundle, reference: Artifact | None, texts: list[tuple[str, str | None]], python: Python
-) -> timing.Timed:
+def _time(bundle: Bundle, reference: Artifact | None, rows: list[Row], python: Python) -> timing.Timed:
     contenders = [Contender(which="shipped", folder=str(bundle.folder), entry=bundle.entry)]
     if reference is not None:
         entry = _reference_entry(bundle, reference)
@@ -101,9 +102,12 @@ def _time(
     return timing.time_files(
         Request(
             contenders=contenders,
+            task=bundle.manifest.task,
+            labels=bundle.manifest.labels,
+            decoding=bundle.manifest.decoding,
             tokenizer=str(bundle.folder),
             max_tokens=int(bundle.manifest.decoding["max_tokens"]),
-            texts=texts,
+            rows=rows,
             threads=1,
         ),
         python,

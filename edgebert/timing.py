@@ -1,7 +1,8 @@
 """Latency of model files, measured in a process of its own: `python -m edgebert.timing < request > samples`.
 
-The contenders are the files, each alone and with the tokenizer before it; they take turns on the same texts. Where
-a target's files run in another Python there is no tokenizer, and each is timed alone.
+The contenders are the files, each alone (`model`: one window of ids to its outputs) and from row to answer
+(`end_to_end`: tokenizer, every window, decoding); they take turns on the same rows. Where a target's files run in
+another Python there is no tokenizer, and each is timed alone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
+from edgebert import members, scoring
 from edgebert.device import measure, runtimes
 from edgebert.interpreters import OURS, Python, finish
+from edgebert.scoring import Question
+from edgebert.tasks import Task
 from edgebert.tokenization import Encoder
 from edgebert.verdict import Evidence, Latency, Speedup
 
@@ -34,12 +38,15 @@ class Contender(BaseModel):
 
 
 class Request(BaseModel):
-    """What to time: files, texts (or pairs) and threads."""
+    """What to time: files of a task, rows and threads."""
 
     contenders: list[Contender]
+    task: str
+    labels: list[str]
+    decoding: dict[str, Any]
     tokenizer: str
     max_tokens: int
-    texts: list[tuple[str, str | None]]
+    rows: list[dict[str, Any]]
     threads: int
     seed: int = 0
     seconds: float = Field(default_factory=lambda: SECONDS)
@@ -61,8 +68,7 @@ def time_files(request: Request, python: Python = OURS) -> Timed:
 
 
 def _time_alone(request: Request, python: Python) -> Timed:
-    encoder = _encoder(request)
-    rows = [encoder.encode(*text).feeds for text in request.texts[:MOST_ROWS]]
+    rows = [window.feeds for one in _questions(request) for window in one.windows[:1]]
     found = python.ask(
         "measure",
         {
@@ -81,6 +87,15 @@ def _encoder(request: Request) -> Encoder:
     return Encoder(Path(request.tokenizer), request.max_tokens, inputs)
 
 
+def _task(request: Request) -> Task:
+    task: Task = members.find("tasks", request.task, allow_code=True)  # allowed, or the request were not here
+    return task
+
+
+def _questions(request: Request) -> list[Question]:
+    return scoring.questions(_task(request), _encoder(request), request.rows[:MOST_ROWS], request.decoding)
+
+
 def start_up(contender: Contender, feeds: dict[str, Any], threads: int, python: Python = OURS) -> dict[str, float]:
     """Medians of load time, first answer and peak memory over several processes."""
     request = {
@@ -95,14 +110,19 @@ def start_up(contender: Contender, feeds: dict[str, Any], threads: int, python: 
 
 def _measure(request: Request) -> Timed:
     """The work of the child process."""
-    encoder = _encoder(request)
+    encoder, task = _encoder(request), _task(request)
+    decode = scoring.decoder(request.task, request.labels, request.decoding)
     opened = {c.which: runtimes.open_model(c.folder, c.entry, request.threads) for c in request.contenders}
-    rows = [(encoder.encode(*text).feeds, text) for text in request.texts[:MOST_ROWS]]
+
+    def ask(one: Question, model: Any) -> None:
+        fresh = Question(one.row, task.windows(one.row, encoder, request.decoding))
+        decode(fresh, [scoring.run_window(model, window.feeds) for window in fresh.windows])
+
     runs: dict[str, Any] = {}
     for which, model in opened.items():
-        runs[f"{which} model"] = lambda row, model=model: model.run(row[0])
-        runs[f"{which} end_to_end"] = lambda row, model=model: model.run(encoder.encode(*row[1]).feeds)
-    samples = measure.within(runs, rows, request.seconds, request.seed)
+        runs[f"{which} model"] = lambda one, model=model: model.run(one.windows[0].feeds)
+        runs[f"{which} end_to_end"] = lambda one, model=model: ask(one, model)
+    samples = measure.within(runs, _questions(request), request.seconds, request.seed)
     nested: dict[str, dict[str, list[float]]] = {}
     for name, values in samples.items():
         contender, scope = name.split(" ")

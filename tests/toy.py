@@ -1,4 +1,4 @@
-"""A toy project: a tiny BERT of our own making and rows that a few words separate."""
+"""A toy project: a tiny model of our own making and rows that a few words separate."""
 
 from __future__ import annotations
 
@@ -38,18 +38,41 @@ def write_rows(path: Path, found: list[dict[str, str]]) -> Path:
     return path
 
 
-def write_model(folder: Path, hidden: int = 32, layers: int = 2) -> Path:
-    """A BERT with random weights and a WordPiece tokenizer that knows every toy word."""
+VALUES: dict[str, dict[str, object]] = {  # of a toy's config, beside its sizes
+    "albert": {"embedding_size": 16},
+    "electra": {"embedding_size": 16},
+    "mobilebert": {"embedding_size": 16, "intra_bottleneck_size": 16, "classifier_activation": False},
+}
+
+
+def write_model(folder: Path, hidden: int = 32, layers: int = 2, architecture: str = "bert") -> Path:
+    """A model with random weights and a tokenizer that knows every toy word."""
     import torch
+    from transformers import AutoModel
+
+    from edgebert import members
+
+    folder.mkdir(parents=True, exist_ok=True)
+    member = members.find("architectures", architecture)
+    words = [*FILL, *OUTSIDE, *(word for group in WORDS.values() for word in group)]
+    pieces = (_write_unigram if member.TOKENIZER == "unigram" else _write_wordpiece)(folder, words)
+    torch.manual_seed(0)
+    keys = member.KEYS
+    sizes = {keys.layers: layers, keys.heads: 2, keys.widths[0]: hidden, keys.widths[-1]: 2 * hidden}
+    more = {"vocab_size": pieces, "max_position_embeddings": 64}
+    config = member.config({**sizes, **more, **VALUES.get(architecture, {})})
+    AutoModel.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def _write_wordpiece(folder: Path, words: list[str]) -> int:
+    """BERT's tokenizer for these words; how many pieces it has."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
-    from transformers import BertConfig, BertModel
 
-    folder.mkdir(parents=True, exist_ok=True)
-    words = [*FILL, *OUTSIDE, *(word for group in WORDS.values() for word in group)]
     characters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]
     pieces += [word for word in dict.fromkeys(words) if word not in pieces]
@@ -64,17 +87,18 @@ def write_model(folder: Path, hidden: int = 32, layers: int = 2) -> Path:
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=2 * hidden,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
+    return len(pieces)
+
+
+def _write_unigram(folder: Path, words: list[str]) -> int:
+    """ALBERT's tokenizer for these words; how many pieces it has."""
+    from transformers import AlbertTokenizer
+
+    scores = {"<pad>": 0.0, "<unk>": 0.0, "[CLS]": 0.0, "[SEP]": 0.0, "[MASK]": 0.0, "\u2581": -5.0}
+    scores |= {chr(code): -9.0 for code in range(ord("a"), ord("z") + 1)}
+    scores |= {f"\u2581{word}": -4.0 for word in words}
+    AlbertTokenizer(vocab=list(scores.items())).save_pretrained(folder)
+    return len(scores)
 
 
 RECIPE = """

@@ -83,7 +83,7 @@ class Bench:
             start += tokens * len(files)
             if lacking := runners.ignored(said.output) & {"output_filepath", "input_layer_value_files"}:
                 return None, f"the runner does not know --{sorted(lacking)[0]}; a newer benchmark_model does"
-            found.append(self._outputs(said, one))
+            found.append(self._outputs(said, one, _length(ids), tokens))
             tell(number + 1)
         return found, None
 
@@ -132,8 +132,8 @@ class Bench:
                 f"{said.last}; see that --runner is {name}"
             ) from None
 
-    def _outputs(self, said: Said, one: layout.Layout) -> Answer:
-        """The outputs that the runner wrote, in the manifest's names."""
+    def _outputs(self, said: Said, one: layout.Layout, length: int, tokens: int) -> Answer:
+        """The outputs that the runner wrote, in the manifest's names, without what belongs to padding."""
         _, _, text = said.output.partition(_OUTPUTS)
         try:
             values = np.frombuffer(base64.b64decode("".join(text.split()), validate=True), "<f4")
@@ -145,10 +145,14 @@ class Bench:
                 f"phone {self.phone.serial}: the runner wrote {len(values)} output values, {sum(sizes)} were "
                 f"expected; see that --runner is {runners.BENCHMARK_MODEL.name}"
             )
-        names = [output["name"] for output in self.entry["signature"]["outputs"]]
         parts = np.split(values, np.cumsum(sizes)[:-1])
         told = {name: part for (name, _), part in zip(one.outputs, parts, strict=True)}
-        return {name: [float(value) for value in told[f"output_{i}"]] for i, name in enumerate(names)}
+        found = {}
+        for i, output in enumerate(self.entry["signature"]["outputs"]):
+            array = told[f"output_{i}"]
+            kept = array.reshape(tokens, -1)[:length].ravel() if output.get("per_token") else array
+            found[output["name"]] = [float(value) for value in kept]
+        return found
 
     def _bucket(self, length: int) -> int:
         return int(min(tokens for tokens in self.entry["buckets"] if tokens >= length))

@@ -18,7 +18,8 @@ def largest_difference(folder: str, entry: Dict[str, Any], golden: str) -> float
             row = json.loads(line)
             expected = row.get("others", {}).get(entry["id"], row)["outputs"]
             found = model.run({name: np.asarray([ids]) for name, ids in row["ids"].items()})
-            worst = max([worst] + [float(np.abs(found[k].ravel() - v).max()) for k, v in expected.items()])
+            gaps = [float(np.abs(found[k].ravel() - np.ravel(v)).max()) for k, v in expected.items()]
+            worst = max([worst] + gaps)
     return worst
 
 

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -30,7 +30,12 @@ class OnnxModel:
     """
 
     def __init__(
-        self, path: str, threads: int, session: Optional[Mapping[str, str]] = None, tokens: int = 0
+        self,
+        path: str,
+        threads: int,
+        session: Optional[Mapping[str, str]] = None,
+        tokens: int = 0,
+        per_token: Sequence[str] = (),
     ) -> None:
         onnxruntime = _require("onnxruntime", "onnxruntime")
         options = onnxruntime.SessionOptions()
@@ -42,18 +47,19 @@ class OnnxModel:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._types = {i.name: np.int32 if "int32" in i.type else np.int64 for i in self._session.get_inputs()}
         self._names = [o.name for o in self._session.get_outputs()]
-        self._tokens = tokens
+        self._tokens, self._per_token = tokens, per_token
 
     def run(self, feeds: Feeds) -> Outputs:
         """Outputs for `feeds` (integers [batch, tokens]); padded where the file has one fixed length."""
+        length = next(iter(feeds.values())).shape[1]
         if self._tokens:
-            length = next(iter(feeds.values())).shape[1]
             if length > self._tokens:
                 raise ValueError("%d tokens; the file holds %d" % (length, self._tokens))
             feeds = pad(feeds, self._tokens)
         ready = {name: np.ascontiguousarray(feeds[name], dtype=kind) for name, kind in self._types.items()}
         results = self._session.run(None, ready)
-        return {name: np.asarray(array, dtype=np.float32) for name, array in zip(self._names, results)}
+        named = {name: np.asarray(array, dtype=np.float32) for name, array in zip(self._names, results)}
+        return _cut(named, self._per_token, length)
 
 
 class LiteRtModel:
@@ -63,13 +69,19 @@ class LiteRtModel:
     """
 
     def __init__(
-        self, interpreter_module: Any, path: str, threads: int, buckets: List[int], outputs: List[str]
+        self,
+        interpreter_module: Any,
+        path: str,
+        threads: int,
+        buckets: List[int],
+        outputs: List[str],
+        per_token: Sequence[str] = (),
     ) -> None:
         with _without_banner():
             self._interpreter = interpreter_module.Interpreter(model_path=path, num_threads=threads)
             self._interpreter.allocate_tensors()  # before the first run, or XNNPACK's kernels are not used
         self._buckets = sorted(buckets)
-        self._outputs = outputs
+        self._outputs, self._per_token = outputs, per_token
         self._runners = {n: self._interpreter.get_signature_runner("tokens_%d" % n) for n in self._buckets}
         self._types = {n: r.get_input_details() for n, r in self._runners.items()}
 
@@ -83,7 +95,13 @@ class LiteRtModel:
         details = self._types[bucket]
         ready = {name: np.ascontiguousarray(padded[name], dtype=details[name]["dtype"]) for name in details}
         results = self._runners[bucket](**ready)
-        return {name: np.asarray(results["output_%d" % i], np.float32) for i, name in enumerate(self._outputs)}
+        named = {name: np.asarray(results["output_%d" % i], np.float32) for i, name in enumerate(self._outputs)}
+        return _cut(named, self._per_token, length)
+
+
+def _cut(outputs: Outputs, per_token: Sequence[str], length: int) -> Outputs:
+    """Outputs [batch, tokens, ...] without the rows of padding."""
+    return {name: array[:, :length] if name in per_token else array for name, array in outputs.items()}
 
 
 def pad(feeds: Feeds, tokens: int) -> Dict[str, Any]:
@@ -95,12 +113,14 @@ def open_model(folder: str, entry: Mapping[str, Any], threads: int = 1) -> Any:
     """The model of a manifest's entry, ready to run. Raises RuntimeMissing, ModelUnreadable."""
     versions(entry)  # tells a missing runtime apart from a faulty file
     path = os.path.join(folder, *entry["file"].split("/"))
+    outputs = entry["signature"]["outputs"]
+    per_token = [output["name"] for output in outputs if output.get("per_token")]
     try:
         if entry["format"] == "tflite":
-            outputs = [output["name"] for output in entry["signature"]["outputs"]]
-            return LiteRtModel(_interpreter(entry)[0], path, threads, entry["buckets"], outputs)
+            names = [output["name"] for output in outputs]
+            return LiteRtModel(_interpreter(entry)[0], path, threads, entry["buckets"], names, per_token)
         tokens = entry["signature"]["inputs"][0]["shape"][1] or 0
-        return OnnxModel(path, threads, entry.get("session"), tokens)
+        return OnnxModel(path, threads, entry.get("session"), tokens, per_token)
     except Exception as error:  # each runtime has exceptions of its own
         raise ModelUnreadable("'{}' cannot be loaded: {}".format(entry["file"], error)) from error
 

@@ -80,11 +80,9 @@ def open_bundle(folder: str, rows: int = 0, threads: int = 1, model_id: str = ""
 def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Dict[str, Any]) -> Dict[str, Any]:
     """What the self-test prints, from outputs of all golden rows, samples in milliseconds, and the conditions."""
     manifest, entry, golden = opened.manifest, opened.entry, opened.golden
-    checks = _judge(golden, answers, entry)
-    labels = manifest["labels"]
-    given = [decoding.decode(manifest["task"], one, labels, manifest["decoding"])[0]["label"] for one in answers]
-    known = [(answer, row["label"]) for answer, row in zip(given, golden) if row["label"] is not None]
-    right = sum(answer == label for answer, label in known)
+    outputs = [{name: array[0] for name, array in one.items()} for one in answers]
+    checks = _judge(opened, outputs)
+    known = [found for found in _right(opened, outputs) if found is not None]
     board = manifest["target"].get("board")
     host = measure.host()
     on_board = bool(board and host["board"] and board in host["board"])
@@ -103,8 +101,8 @@ def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Di
         "host": host,
         "runtime": runtimes.versions(entry),
         "rows": len(golden),
-        "score": round(right / len(known), 6) if known else None,
-        "agreement": _agreement(golden, answers, entry),
+        "score": round(sum(known) / len(known), 6) if known else None,
+        "agreement": _agreement(opened, outputs),
         "evidence": "device" if on_board and not stands_in else "host",
         "measured_at": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
@@ -123,18 +121,35 @@ def _expected(row: Dict[str, Any], entry: Dict[str, Any]) -> Dict[str, Any]:
     return other or {"outputs": row["outputs"], "tolerance": row["tolerance"]}
 
 
-def _judge(golden: List[Dict[str, Any]], answers: List[Any], entry: Dict[str, Any]) -> List[Dict[str, Any]]:
+def _right(opened: Opened, outputs: List[Any]) -> List[Optional[bool]]:
+    """Whether each golden row that has a label was answered with it; None where the task cannot tell."""
+    manifest = opened.manifest
+    found = []
+    for row, one in zip(opened.golden, outputs):
+        if row["label"] is not None:
+            windows = [{"outputs": one, "align": row.get("align", {})}]
+            answer = decoding.answer(
+                manifest["task"], windows, row["inputs"], manifest["labels"], manifest["decoding"]
+            )
+            found.append(decoding.right(manifest["task"], answer, row["label"]))
+    return found
+
+
+def _judge(opened: Opened, outputs: List[Any]) -> List[Dict[str, Any]]:
     worst, limit = 0.0, 0.0
-    for row, answer in zip(golden, answers):
-        expected = _expected(row, entry)
-        gap = max(float(np.abs(np.asarray(v) - answer[k].ravel()).max()) for k, v in expected["outputs"].items())
+    for row, found in zip(opened.golden, outputs):
+        expected = _expected(row, opened.entry)
+        gap = max(
+            float(np.abs(np.ravel(value) - found[name].ravel()).max())
+            for name, value in expected["outputs"].items()
+        )
         gap = gap if np.isfinite(gap) else float("inf")
         if not limit or gap / expected["tolerance"] > worst / limit:
             worst, limit = gap, expected["tolerance"]
-    agreement = _agreement(golden, answers, entry)
+    agreement = _agreement(opened, outputs)
     return [
-        _check("golden_max_abs_diff", entry, worst, limit, "max", worst <= limit),
-        _check("agreement", entry, agreement, MIN_AGREEMENT, "min", agreement >= MIN_AGREEMENT),
+        _check("golden_max_abs_diff", opened.entry, worst, limit, "max", worst <= limit),
+        _check("agreement", opened.entry, agreement, MIN_AGREEMENT, "min", agreement >= MIN_AGREEMENT),
     ]
 
 
@@ -153,15 +168,19 @@ def _check(
     }
 
 
-def _agreement(golden: List[Dict[str, Any]], answers: List[Any], entry: Dict[str, Any]) -> float:
-    """Share of rows with the expected answer, of those whose margin exceeds the tolerance."""
+def _agreement(opened: Opened, outputs: List[Any]) -> float:
+    """Share of rows that are decided as expected, of those that decide anything by more than the tolerance."""
+    task, settings = opened.manifest["task"], opened.manifest["decoding"]
     same = []
-    for row, answer in zip(golden, answers):
-        expected = _expected(row, entry)
-        if decoding.margin(expected["outputs"]) > expected["tolerance"]:
-            pairs = [(np.argmax(v), int(answer[k].argmax())) for k, v in expected["outputs"].items()]
-            same.append(all(a == b for a, b in pairs))
-    return round(sum(same) / len(same), 6) if same else 1.0
+    for row, found in zip(opened.golden, outputs):
+        expected = _expected(row, opened.entry)
+        recorded = {
+            name: np.reshape(np.asarray(value, np.float32), found[name].shape)
+            for name, value in expected["outputs"].items()
+        }
+        same.append(decoding.same(task, recorded, found, row.get("align", {}), settings, expected["tolerance"]))
+    firm = [one for one in same if one is not None]
+    return round(sum(firm) / len(firm), 6) if firm else 1.0
 
 
 def _options(takes_bundle: bool) -> argparse.ArgumentParser:

@@ -49,10 +49,8 @@ class Format(Protocol):
     EXTRA: str
     FILE: str
 
-    def export(
-        self, model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], shape: ExportShape, out: Path
-    ) -> Signature:
-        """Write the fp32 graph of a torch model to `out` and tell its signature."""
+    def export(self, module: Any, shape: ExportShape, out: Path) -> Signature:
+        """Write the fp32 graph of a torch module (`exportable.Exportable`) to `out` and tell its signature."""
 
     def inspect(self, path: Path) -> Graph:
         """What a graph file holds."""

@@ -28,9 +28,7 @@ _FLOAT_MATMULS = {"MatMul", "Gemm", "FusedMatMul"}
 _COUNTED_LENGTH = 128  # tokens a text is taken to have when multiply-adds are counted
 
 
-def export(
-    model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], shape: ExportShape, out: Path
-) -> Signature:
+def export(module: Any, shape: ExportShape, out: Path) -> Signature:
     """Trace the model into an ONNX file of the pinned opset and IR version.
 
     The tracer is TorchScript's: the graphs of its successor are not fused by ONNX Runtime's optimizer.
@@ -38,17 +36,20 @@ def export(
     import onnx
     import torch
 
-    from edgebert.exportable import Exportable, example
+    from edgebert.exportable import example
 
+    inputs, outputs = module.inputs, module.outputs
     static = shape.batch is not None
     tokens = shape.buckets[-1] if shape.buckets else 16
     feeds = example(inputs, shape.batch or 2, tokens, getattr(torch, shape.dtype))
-    axes = {name: {0: "batch", 1: "tokens"} for name in inputs} | {name: {0: "batch"} for name in outputs}
+    by_token = {0: "batch", 1: "tokens"}
+    free = by_token if module.per_token else {0: "batch"}
+    axes = dict.fromkeys(inputs, by_token) | dict.fromkeys(outputs, free)
     out.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer announces its age, and every Python branch it passes
         torch.onnx.export(
-            Exportable(model, inputs, outputs),
+            module,
             feeds,
             str(out),
             input_names=list(inputs),
@@ -65,23 +66,24 @@ def export(
     graph.producer_name, graph.producer_version = "edgebert", ""
     onnx.checker.check_model(graph)
     onnx.save(graph, str(out))
-    return signature(graph)
+    return signature(graph, module.per_token)
 
 
-def signature(model: Any) -> Signature:
-    """Inputs and outputs of a loaded ONNX model."""
+def signature(model: Any, per_token: bool = False) -> Signature:
+    """Inputs and outputs of a loaded ONNX model; `per_token`: axis 1 of the outputs is that of the tokens."""
     return Signature(
         inputs=[_tensor(value) for value in model.graph.input],
-        outputs=[_tensor(value) for value in model.graph.output],
+        outputs=[_tensor(value, per_token) for value in model.graph.output],
     )
 
 
-def _tensor(value: Any) -> Tensor:
+def _tensor(value: Any, per_token: bool = False) -> Tensor:
     import onnx
 
     kind = value.type.tensor_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-    return Tensor(name=value.name, dtype=dtype, shape=[d.dim_value or None for d in kind.shape.dim])
+    shape = [d.dim_value or None for d in kind.shape.dim]
+    return Tensor(name=value.name, dtype=dtype, shape=shape, per_token=per_token)
 
 
 def inspect(path: Path) -> Graph:

@@ -16,25 +16,30 @@ EXTRA = "tflite"
 FILE = "model.tflite"
 
 
-def export(
-    model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], shape: ExportShape, out: Path
-) -> Signature:
-    """Convert the model with litert-torch; signature `tokens_N` reads int32 [1, N]."""
+def export(module: Any, shape: ExportShape, out: Path) -> Signature:
+    """Convert the module with litert-torch; signature `tokens_N` reads int32 [1, N]."""
     import litert_torch
     import torch
 
-    from edgebert.exportable import Exportable, example
+    from edgebert.exportable import example
 
-    module = Exportable(model, inputs, outputs)
+    inputs = module.inputs
     converter = litert_torch.Converter()
     for tokens in shape.buckets:
         feeds = example(inputs, 1, tokens, torch.int32)
         converter.add_signature(f"tokens_{tokens}", module, sample_kwargs=dict(zip(inputs, feeds, strict=True)))
     out.parent.mkdir(parents=True, exist_ok=True)
     converter.convert().export(str(out))
+    with torch.inference_mode():
+        shapes = [list(tensor.shape) for tensor in module(**dict(zip(inputs, feeds, strict=True)))]
+    if module.per_token:
+        shapes = [[shape[0], None, *shape[2:]] for shape in shapes]
     return Signature(
         inputs=[Tensor(name=name, dtype="int32", shape=[1, None]) for name in inputs],
-        outputs=[Tensor(name=name, dtype="float32", shape=[1, None]) for name in outputs],
+        outputs=[
+            Tensor(name=name, dtype="float32", shape=shape, per_token=module.per_token)
+            for name, shape in zip(module.outputs, shapes, strict=True)
+        ],
     )
 
 

@@ -84,7 +84,8 @@ def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
         decoding={
             "max_tokens": contents.model.max_tokens,
             "buckets": contents.files[default].buckets,
-            "threshold": found.threshold,
+            "threshold": None,
+            **found.decoding,
         },
         out_of_scope=found.out_of_scope,
         checks=checks,
@@ -120,10 +121,11 @@ def _limit_tokenizer(max_tokens: int, path: Path) -> None:
 
 def _write_device_code(out: Path) -> None:
     source = Path(str(device.__file__)).parent
-    (out / "device").mkdir()
-    for path in sorted(source.glob("*.py")):
+    for path in sorted(source.rglob("*.py")):
         if path.name not in STAYS_AT_HOME:
-            shutil.copyfile(path, out / "device" / path.name)
+            copy = out / "device" / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
     shutil.copyfile(source / "bundle_main.py", out / "__main__.py")
 
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebert import checkpoint
+from edgebert import checkpoint, scoring
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Splits
 from edgebert.errors import InputError
-from edgebert.tasks import Task
+from edgebert.tasks import Decoding, Example, Task
 from edgebert.tokenization import Encoder
 
 if TYPE_CHECKING:
     from edgebert.recipe import Finetune
     from edgebert.steps import Tell
-
-OUTLIER_WEIGHT = 0.5  # of the out-of-scope rows' loss; Hendrycks et al. 2019, "Outlier Exposure", section 4
 
 
 def run(
@@ -30,6 +29,7 @@ def run(
     task: Task,
     architecture: Architecture,
     splits: Splits,
+    decoding: Decoding,
     settings: Finetune | None,
     seed: int,
     out: Path,
@@ -40,11 +40,12 @@ def run(
 
     transformers.set_seed(seed)
     if settings is None:
-        model, labels, max_tokens = _already_trained(source, task, splits)
+        model, labels, max_tokens = _already_trained(source, task, splits, decoding)
     else:
         labels, max_tokens = task.labels(splits.train.rows), settings.max_tokens
-        model = task.model(source.folder, labels)
-        _train(model, source, task, architecture, splits, labels, settings, seed, tell)
+        model = task.model(source.folder, labels, decoding)
+        lesson = Lesson(task, architecture, splits, labels, decoding)
+        _train(model, source, lesson, settings, seed, tell)
     model.save_pretrained(out)
     source.copy_tokenizer(out)
     _limit_tokenizer(out, max_tokens)
@@ -52,6 +53,7 @@ def run(
         update={
             "task": task.NAME,
             "labels": labels,
+            "decoding": decoding,
             "max_tokens": max_tokens,
             "parameters": sum(p.numel() for p in model.parameters()),
             "folder": out,
@@ -59,12 +61,16 @@ def run(
     ).write()
 
 
-def _already_trained(source: Artifact, task: Task, splits: Splits) -> tuple[Any, list[str], int]:
+def _already_trained(
+    source: Artifact, task: Task, splits: Splits, decoding: Decoding
+) -> tuple[Any, list[str], int]:
     try:
-        model, labels = checkpoint.read(source.folder, task)
+        model, labels = checkpoint.read(source.folder, task, decoding)
     except InputError as error:
         fault = str(error).removeprefix(f"{source.folder}: ")
         raise InputError(f"the source {fault}, and the recipe has no [finetune]; add one") from None
+    if not task.LABELLED:
+        return model, labels, min(128, model.config.max_position_embeddings)
     if strange := task.unknown([*splits.dev.rows, *splits.test.rows], labels):
         raise InputError(f"the source does not know the data's labels {strange[:5]}; it knows {labels[:5]} ...")
     return model, labels, min(128, model.config.max_position_embeddings)
@@ -80,44 +86,57 @@ def _limit_tokenizer(out: Path, max_tokens: int) -> None:
     path.write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def _train(
-    model: Any,
-    source: Artifact,
-    task: Task,
-    architecture: Architecture,
-    splits: Splits,
-    labels: list[str],
-    settings: Finetune,
-    seed: int,
-    tell: Tell,
-) -> None:
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned: a task's rows, by the labels they have."""
+
+    task: Task
+    architecture: Architecture
+    splits: Splits
+    labels: list[str]
+    decoding: Decoding
+
+    def examples(self, rows: Sequence[Row], encoder: Encoder) -> list[Example]:
+        """What is trained on."""
+        return [one for row in rows for one in self.task.examples(row, encoder, self.labels, self.decoding)]
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """A batch padded with zeros to its longest example: int64 [batch, tokens], and what the task makes of
+        targets."""
+        import torch
+
+        length = max(len(one["input_ids"]) for one in examples)
+        batch: dict[str, Any] = {
+            name: torch.tensor([one[name] + [0] * (length - len(one[name])) for one in examples])
+            for name in examples[0]
+            if name != "target"
+        }
+        return {**batch, "target": self.task.collate([one["target"] for one in examples], length)}
+
+
+def _train(model: Any, source: Artifact, lesson: Lesson, settings: Finetune, seed: int, tell: Tell) -> None:
     """Train in place with transformers' Trainer; ends with the weights of the epoch that is best on dev."""
     import tempfile
 
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
+    splits, architecture = lesson.splits, lesson.architecture
     if settings.freeze_embeddings:
         for parameter in architecture.embeddings(model).parameters():
             parameter.requires_grad = False
     encoder = Encoder(source.folder, settings.max_tokens, architecture.INPUTS)
     outside = splits.outside["train"].rows if "train" in splits.outside else []
-    train = _examples(encoder, task, splits.train.rows, task.targets(splits.train.rows, labels))
-    train += _examples(encoder, task, outside, [-1] * len(outside))
-    dev = _examples(encoder, task, splits.dev.rows, task.targets(splits.dev.rows, labels))
+    train = lesson.examples([*splits.train.rows, *outside], encoder)
+    dev_score = DevScore(lesson, encoder)
 
-    class WithOutliers(Trainer):  # type: ignore[misc]
-        """Cross-entropy on rows in scope, and a flat distribution asked for on rows out of scope."""
+    class OfTask(Trainer):  # type: ignore[misc]
+        """The task's own loss."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
-            targets = inputs.pop("labels")
-            outputs = model(**inputs)
-            log_shares = torch.log_softmax(outputs.logits, dim=-1)
-            inside = targets >= 0
-            picked = log_shares.gather(1, targets.clamp(min=0)[:, None])[:, 0]
-            loss = -(picked * inside).sum() / inside.sum().clamp(min=1)
-            if not inside.all():
-                loss = loss - OUTLIER_WEIGHT * (log_shares.mean(-1) * ~inside).sum() / (~inside).sum()
+            target = inputs.pop("target")
+            outputs = lesson.task.forward(model, inputs, inputs["attention_mask"].float(), architecture)
+            loss = lesson.task.loss(outputs, target)
             return (loss, outputs) if return_outputs else loss
 
     class KeepBest(TrainerCallback):  # type: ignore[misc]
@@ -130,7 +149,7 @@ def _train(
             tell(state.global_step, state.max_steps)
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            result = _dev_score(model, dev)
+            result = dev_score(model)
             if result > self.best:
                 self.best = result
                 self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -155,11 +174,11 @@ def _train(
             dataloader_pin_memory=False,
             remove_unused_columns=False,
         )
-        trainer = WithOutliers(
+        trainer = OfTask(
             model=model,
             args=arguments,
             train_dataset=train,
-            data_collator=collate,
+            data_collator=lesson.collate,
             callbacks=[keep_best],
             optimizers=(_optimizer(model, architecture.HEAD, settings), None),
         )
@@ -188,43 +207,35 @@ def _optimizer(model: Any, head: tuple[str, ...], settings: Finetune) -> Any:
     return torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
 
 
-def _examples(encoder: Encoder, task: Task, rows: Sequence[Row], targets: Sequence[int]) -> list[dict[str, Any]]:
-    """Token ids of each row as lists, with its class number (-1: out of scope) under `labels`."""
-    examples = []
-    for row, number in zip(rows, targets, strict=True):
-        feeds = encoder.encode(*task.texts(row)).feeds
-        examples.append({name: array[0].tolist() for name, array in feeds.items()} | {"labels": number})
-    return examples
+class DevScore:
+    """(quality, minus mean loss) of a model on the dev split: the loss decides between epochs of equal quality."""
 
+    def __init__(self, lesson: Lesson, encoder: Encoder) -> None:
+        self.lesson = lesson
+        self.rows = lesson.splits.dev.rows
+        self.asked = scoring.questions(lesson.task, encoder, self.rows, lesson.decoding)
+        self.decode = scoring.decoder(lesson.task.NAME, lesson.labels, lesson.decoding)
+        self.examples = sorted(lesson.examples(self.rows, encoder), key=lambda one: len(one["input_ids"]))
 
-def collate(examples: list[dict[str, Any]]) -> dict[str, Any]:
-    """A batch padded with zeros to its longest example: int64 [batch, tokens], labels int64 [batch]."""
-    import torch
+    def __call__(self, model: Any) -> tuple[float, float]:
+        """Score the model as it is; it is left in training mode."""
+        task, architecture = self.lesson.task, self.lesson.architecture
+        model.eval()
+        answers = scoring.teacher_answers(model, task, architecture, self.asked, self.decode, lambda: None)
+        found = (task.quality(self.rows, answers), -self._loss(model))
+        model.train()
+        return found
 
-    length = max(len(example["input_ids"]) for example in examples)
-    batch = {}
-    for name in examples[0]:
-        values = [example[name] for example in examples]
-        if name == "labels":
-            batch[name] = torch.tensor(values)
-        else:
-            batch[name] = torch.tensor([ids + [0] * (length - len(ids)) for ids in values])
-    return batch
+    def _loss(self, model: Any) -> float:
+        import torch
 
-
-def _dev_score(model: Any, dev: list[dict[str, Any]]) -> tuple[float, float]:
-    """(accuracy, minus mean loss) on dev: the loss decides between epochs of equal accuracy."""
-    import torch
-
-    model.eval()
-    hits, loss = 0, 0.0
-    order = sorted(range(len(dev)), key=lambda i: len(dev[i]["input_ids"]))
-    with torch.inference_mode():
-        for chunk in np.array_split(order, math.ceil(len(order) / 64)):
-            batch = collate([dev[i] for i in chunk])
-            targets = batch.pop("labels").to(model.device)
-            logits = model(**{name: ids.to(model.device) for name, ids in batch.items()}).logits
-            hits += int((logits.argmax(-1) == targets).sum())
-            loss += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
-    model.train()
-    return hits / len(dev), -loss / len(dev)
+        task, total = self.lesson.task, 0.0
+        with torch.inference_mode():
+            for chunk in np.array_split(np.arange(len(self.examples)), math.ceil(len(self.examples) / 64)):
+                batch = self.lesson.collate([self.examples[i] for i in chunk])
+                batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+                target = batch.pop("target")
+                mask = batch["attention_mask"].float()
+                outputs = task.forward(model, batch, mask, self.lesson.architecture)
+                total += float(task.loss(outputs, target)) * len(chunk)
+        return total / len(self.examples)

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgebert import members, proof, references, scoring, timing
 from edgebert.data import Row
@@ -21,9 +20,11 @@ from edgebert.device import decoding, runtimes
 from edgebert.errors import MissingExtraError, SurroundingsError
 from edgebert.interpreters import Python
 from edgebert.jobs import Tell
+from edgebert.manifest import Manifest
 from edgebert.proof import Comparison, Proof
 from edgebert.references import Shipped
-from edgebert.tasks import Outputs
+from edgebert.scoring import Question
+from edgebert.tasks import Outputs, Task, Window
 from edgebert.tokenization import Encoder, Feeds
 from edgebert.transports import Job, Observation, Options
 from edgebert.verdict import Check, CheckName, Evidence, Latency, Value, holds, judge
@@ -55,12 +56,14 @@ class Work:
 def run(work: Work, tell: Tell) -> Proof:
     """The proof; nothing is written. Raises InputError, SurroundingsError."""
     shipped = work.shipped
-    task = members.find("tasks", shipped.manifest.task)
+    task: Task = members.find("tasks", shipped.manifest.task)
     golden = bundles.golden(str(shipped.folder), work.golden)
-    golden_feeds = [{name: np.asarray([ids]) for name, ids in row["ids"].items()} for row in golden]
+    settings = shipped.manifest.decoding
     inputs = [tensor["name"] for tensor in shipped.entry["signature"]["inputs"]]
-    encoder = Encoder(shipped.folder, int(shipped.manifest.decoding["max_tokens"]), inputs)
-    feeds = scoring.encode(encoder, task, work.rows)
+    encoder = Encoder(shipped.folder, int(settings["max_tokens"]), inputs)
+    asked = [_golden_question(task, row) for row in golden]
+    asked += scoring.questions(task, encoder, work.rows, settings)
+    feeds = [window.feeds for question in asked for window in question.windows]
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
         found = references.find(shipped, work.reference, Path(room))
@@ -69,7 +72,7 @@ def run(work: Work, tell: Tell) -> Proof:
             manifest=shipped.manifest,
             entry=shipped.entry,
             golden=work.golden,
-            rows=[{name: array[0].tolist() for name, array in one.items()} for one in feeds],
+            rows=[{name: array[0].tolist() for name, array in one.items()} for one in feeds[len(golden) :]],
             reference=found.file,
             threads=work.threads,
             rounds=ROUNDS if work.transport.TIMED else 0,
@@ -78,17 +81,18 @@ def run(work: Work, tell: Tell) -> Proof:
             tell=tell,
         )
         seen: Observation = work.transport.run(work.address, job, work.options)
-    rows = [*({**row["inputs"], "label": row["label"]} for row in golden), *work.rows]
-    on_host, against = _on_host(shipped, golden, [*golden_feeds, *feeds])
+    on_host, against = _on_host(shipped, golden, feeds)
     on_device = _arrays(seen.found, on_host)
     tolerance = _tolerance(shipped.entry["id"], golden[0])
-    comparison = None if on_device is None else _compare(on_host, on_device, tolerance, against)
-    score, host_score = _scores(task, rows, shipped.manifest.labels, on_device, on_host)
+    comparison = None
+    if on_device is not None:
+        comparison = _compare(shipped.manifest, asked, on_host, on_device, tolerance, against)
+    score, host_score = _scores(task, shipped.manifest, asked, on_device, on_host)
     valid = not seen.found.get("slowed")
     absent, proves = dict(seen.not_measured), dict(seen.evidence)
-    if "accuracy" in proves and len(rows) < min(FEWEST, len(bundles.golden(str(shipped.folder)))):
+    if "accuracy" in proves and len(asked) < min(FEWEST, len(bundles.golden(str(shipped.folder)))):
         del proves["accuracy"]
-        absent.setdefault("level", f"{len(rows)} rows are no evidence of accuracy; {FEWEST} are")
+        absent.setdefault("level", f"{len(asked)} rows are no evidence of accuracy; {FEWEST} are")
     if found.no_file is not None:
         absent.setdefault("speedup" if work.transport.TIMED else "instruction_ratio", found.no_file)
     timed = timing.Timed(threads=work.threads, samples=_by_scope(seen.found.get("samples", {})))
@@ -111,7 +115,7 @@ def run(work: Work, tell: Tell) -> Proof:
         valid=valid,
         slowed=seen.found.get("slowed", []),
         data=work.data,
-        rows=len(rows) if on_device is not None else 0,
+        rows=len(asked) if on_device is not None else 0,
         score=score,
         host_score=host_score,
         comparison=comparison,
@@ -132,11 +136,20 @@ def run(work: Work, tell: Tell) -> Proof:
     )
 
 
-def _on_host(shipped: Shipped, golden: Sequence[dict[str, Any]], feeds: Sequence[Feeds]) -> tuple[Outputs, Any]:
-    """The host's outputs of the same rows [rows, ...]: run now, or golden.jsonl's without a runtime here."""
+def _golden_question(task: Task, line: dict[str, Any]) -> Question:
+    """A golden row as it was asked: its columns, with the truth where it has one, and its one window."""
+    row = dict(line["inputs"]) if line["label"] is None else {**line["inputs"], task.TRUTH: line["label"]}
+    feeds = {name: np.asarray([ids]) for name, ids in line["ids"].items()}
+    return Question(row, [Window(feeds, line.get("align", {}))])
+
+
+def _on_host(
+    shipped: Shipped, golden: Sequence[dict[str, Any]], feeds: Sequence[Feeds]
+) -> tuple[list[Outputs], Any]:
+    """The host's outputs of the same windows: run now, or golden.jsonl's without a runtime here."""
     python = Python(shipped.manifest.target.environment)
     try:
-        outputs = scoring.outputs_of(shipped.folder, shipped.entry, feeds, lambda: None, python=python)
+        outputs = scoring.outputs_of(shipped.folder, shipped.entry, feeds, python=python)
         return outputs, "a host run of the same file"
     except (runtimes.RuntimeMissing, SurroundingsError) as error:
         if len(feeds) > len(golden) and isinstance(error, SurroundingsError):
@@ -145,7 +158,7 @@ def _on_host(shipped: Shipped, golden: Sequence[dict[str, Any]], feeds: Sequence
             extra = "litert" if shipped.entry["format"] == "tflite" else "build"
             raise MissingExtraError("comparing rows of --data with this machine", extra) from None
     recorded = [_recorded(shipped.entry["id"], row)["outputs"] for row in golden]
-    outputs = {name: np.asarray([row[name] for row in recorded], np.float32) for name in recorded[0]}
+    outputs = [{name: np.asarray(value, np.float32) for name, value in row.items()} for row in recorded]
     return outputs, "the outputs recorded in golden.jsonl"
 
 
@@ -158,30 +171,36 @@ def _tolerance(model: str, row: dict[str, Any]) -> float:
     return float(_recorded(model, row)["tolerance"])
 
 
-def _arrays(found: dict[str, Any], like: Outputs) -> Outputs | None:
+def _arrays(found: dict[str, Any], like: Sequence[Outputs]) -> list[Outputs] | None:
     """The device's outputs in the shapes of the host's; None where it gave none."""
     if found.get("outputs") is None:
         return None
     rows = [*found["outputs"], *found["further"]]
-    return {
-        name: np.asarray([row[name] for row in rows], np.float32).reshape(array.shape)
-        for name, array in like.items()
-    }
+    return [
+        {name: np.asarray(row[name], np.float32).reshape(array.shape) for name, array in one.items()}
+        for row, one in zip(rows, like, strict=True)
+    ]
 
 
-def _compare(on_host: Outputs, on_device: Outputs, tolerance: float, against: Any) -> Comparison:
+def _compare(
+    manifest: Manifest,
+    asked: Sequence[Question],
+    on_host: Sequence[Outputs],
+    on_device: Sequence[Outputs],
+    tolerance: float,
+    against: Any,
+) -> Comparison:
     largest, compared, same = 0.0, 0, 0
-    rows = len(next(iter(on_host.values())))
-    for i in range(rows):
-        host = {name: array[i : i + 1] for name, array in on_host.items()}
-        device = {name: array[i : i + 1] for name, array in on_device.items()}
+    windows = [window for question in asked for window in question.windows]
+    for window, host, device in zip(windows, on_host, on_device, strict=True):
         gap = max(float(np.abs(host[name] - device[name]).max()) for name in host)
         largest = max(largest, gap if np.isfinite(gap) else float("inf"))
-        if decoding.margin(host) > tolerance:
+        alike = decoding.same(manifest.task, host, device, window.align, manifest.decoding, tolerance)
+        if alike is not None:
             compared += 1
-            same += all(int(host[name].argmax()) == int(device[name].argmax()) for name in host)
+            same += alike
     return Comparison(
-        rows=rows,
+        rows=len(asked),
         compared=compared,
         same=same,
         largest=largest if np.isfinite(largest) else None,
@@ -191,17 +210,23 @@ def _compare(on_host: Outputs, on_device: Outputs, tolerance: float, against: An
 
 
 def _scores(
-    task: Any, rows: Sequence[Row], labels: list[str], on_device: Outputs | None, on_host: Outputs
+    task: Task,
+    manifest: Manifest,
+    asked: Sequence[Question],
+    on_device: Sequence[Outputs] | None,
+    on_host: Sequence[Outputs],
 ) -> tuple[Value | None, Value | None]:
-    """The task's metric on the rows that have a label, on the device and here."""
-    labelled: NDArray[np.intp] = np.flatnonzero([row["label"] is not None for row in rows])
-    if not len(labelled) or on_device is None:
+    """The task's metric on the rows whose truth is known, on the device and here."""
+    known = [i for i, question in enumerate(asked) if task.truth(question.row) is not None]
+    if not known or on_device is None:
         return None, None
-    chosen = [rows[i] for i in labelled]
+    decode = scoring.decoder(manifest.task, manifest.labels, manifest.decoding)
     values = []
     for outputs in (on_device, on_host):
-        picked = {name: array[labelled] for name, array in outputs.items()}
-        values.append(task.scores(chosen, labels, "golden", {"shipped": picked})[0].shipped)
+        rest = iter(outputs)
+        answers = [decode(question, [next(rest) for _ in question.windows]) for question in asked]
+        chosen = [answers[i] for i in known]
+        values.append(task.scores([asked[i].row for i in known], "golden", {"shipped": chosen})[0].shipped)
     return values[0], values[1]
 
 

@@ -14,13 +14,14 @@ import numpy as np
 from edgebert import scoring, timing
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
-from edgebert.data import Row, Splits
+from edgebert.data import Splits
 from edgebert.interpreters import Python
 from edgebert.manifest import ModelFile, OutOfScopeFacts
 from edgebert.measured import FILE, GOLDEN, SAMPLES, Measured
-from edgebert.tasks import Outputs, Task
+from edgebert.scoring import Question
+from edgebert.tasks import Answer, Decoding, Outputs, Task
 from edgebert.timing import Contender, Request
-from edgebert.tokenization import Encoder, Feeds
+from edgebert.tokenization import Encoder
 from edgebert.verdict import Latency, Speedup
 
 if TYPE_CHECKING:
@@ -70,12 +71,13 @@ def run(
     labels = work.teacher.labels
     ran_in = work.python.runtime(work.reference.folder, work.entry(work.reference, "reference"))
     encoder = Encoder(work.teacher.folder, work.teacher.max_tokens, architecture.INPUTS)
-    test = scoring.encode(encoder, task, splits.test.rows)
-    dev = scoring.encode(encoder, task, splits.dev.rows)
-    outside = _outside(splits, "test", encoder)
-    golden_rows = _golden_rows(work.golden_texts, splits, task)
-    golden = scoring.encode(encoder, task, golden_rows)
-    total = len(test) * (2 + len(work.shipped)) + len(work.shipped) * (len(dev) + len(outside) + len(golden))
+    decoding = dict(work.teacher.decoding)
+    test = scoring.questions(task, encoder, splits.test.rows, decoding)
+    dev = scoring.questions(task, encoder, splits.dev.rows, decoding)
+    outside = _outside(splits, "test", task, encoder, decoding)
+    golden = _golden(work.golden_texts, splits, task, encoder, decoding)
+    first = len(dev) * bool(outside or task.TUNED) + len(outside)
+    total = first + len(test) * (2 + len(work.shipped)) + len(golden) * (1 + len(work.shipped))
     done = 0
 
     def tick() -> None:
@@ -83,20 +85,33 @@ def run(
         done += 1
         tell(done, int(total * 1.3))  # what follows the scoring is about a third of its work
 
-    def through(artifact: Artifact, model: str, feeds: Sequence[Feeds]) -> Outputs:
+    def through(artifact: Artifact, model: str, asked: Sequence[Question]) -> list[Answer]:
+        decode = scoring.decoder(task.NAME, labels, decoding)
         entry = work.entry(artifact, model)
-        return scoring.outputs_of(artifact.folder, entry, feeds, tick, python=work.python)
+        return scoring.answers_of(artifact.folder, entry, asked, decode, tick, python=work.python)
 
-    teacher = scoring.teacher_outputs(task.model(work.teacher.folder, None).eval(), task.OUTPUTS, test, tick)
-    reference = through(work.reference, "reference", test)
-    reference_golden = through(work.reference, "reference", golden)
-    files, violations, golden_outputs = [], {}, {}
-    threshold, facts = None, None
+    def golden_outputs(artifact: Artifact, model: str) -> list[Outputs]:
+        feeds = [question.windows[0].feeds for question in golden]
+        found = scoring.outputs_of(artifact.folder, work.entry(artifact, model), feeds, python=work.python)
+        for _ in golden:
+            tick()
+        return found
+
+    model, artifact = next(iter(work.shipped.items()))
+    if task.TUNED:
+        decoding |= task.tune(splits.dev.rows, through(artifact, model, dev), decoding)
+    if outside:
+        decoding["threshold"] = scoring.threshold(through(artifact, model, dev))
+    torch_model = task.model(work.teacher.folder, None, decoding).eval()
+    decode = scoring.decoder(task.NAME, labels, decoding)
+    answered = {
+        "teacher": scoring.teacher_answers(torch_model, task, architecture, test, decode, tick),
+        "reference": through(work.reference, "reference", test),
+    }
+    files, violations, facts = [], {}, None
     for number, (model, artifact) in enumerate(work.shipped.items()):
         shipped = through(artifact, model, test)
-        answered = {"teacher": teacher, "reference": reference, "shipped": shipped}
-        scores = task.scores(splits.test.rows, labels, "test", answered)
-        golden_outputs[model] = through(artifact, model, golden)
+        scores = task.scores(splits.test.rows, "test", {**answered, "shipped": shipped})
         violations[model] = work.quantizers[model].violations(artifact.path)
         graph = form.inspect(artifact.path)
         placement = {"npu": None, "gpu": None, "cpu": sum(graph.ops.values())}
@@ -111,10 +126,10 @@ def run(
             )
         )
         if number == 0 and outside:
-            threshold = scoring.threshold(through(artifact, model, dev))
-            facts = _out_of_scope(threshold, shipped, through(artifact, model, outside))
-    _write_golden(out / GOLDEN, golden_rows, golden, golden_outputs, reference_golden, work)
-    samples, latency, speedups, peaks = _time(work, task, splits.test.rows, test)
+            facts = _out_of_scope(decoding["threshold"], shipped, through(artifact, model, outside))
+    made = {model: golden_outputs(artifact, model) for model, artifact in work.shipped.items()}
+    _write_golden(out / GOLDEN, task, golden, made, golden_outputs(work.reference, "reference"), work)
+    samples, latency, speedups, peaks = _time(work, task, test, decoding)
     measured = Measured(
         files=files,
         latency=latency,
@@ -122,7 +137,7 @@ def run(
         peak_memory_mb=peaks,
         golden_diff={model: _replayed(work, model, out / GOLDEN) for model in work.shipped},
         violations=violations,
-        threshold=threshold,
+        decoding=decoding,
         out_of_scope=facts,
         chance=task.chance(splits.test.rows),
         ran_in=ran_in,
@@ -132,12 +147,12 @@ def run(
     (out / SAMPLES).write_text(json.dumps(samples), encoding="utf-8")
 
 
-def _outside(splits: Splits, split: str, encoder: Encoder) -> list[Feeds]:
+def _outside(splits: Splits, split: str, task: Task, encoder: Encoder, decoding: Decoding) -> list[Question]:
     rows = splits.outside[split].rows if split in splits.outside else []
-    return [encoder.encode(row["text"]).feeds for row in rows]
+    return scoring.questions(task, encoder, rows, decoding)
 
 
-def _out_of_scope(threshold: float, inside: Outputs, outside: Outputs) -> OutOfScopeFacts:
+def _out_of_scope(threshold: float, inside: Sequence[Answer], outside: Sequence[Answer]) -> OutOfScopeFacts:
     certain_inside, certain_outside = scoring.certainty(inside), scoring.certainty(outside)
     return OutOfScopeFacts(
         auroc=round(scoring.auroc(certain_inside, certain_outside), 6),
@@ -147,49 +162,61 @@ def _out_of_scope(threshold: float, inside: Outputs, outside: Outputs) -> OutOfS
     )
 
 
-def _golden_rows(texts: Sequence[str] | None, splits: Splits, task: Task) -> list[Row]:
+def _golden(
+    texts: Sequence[str] | None, splits: Splits, task: Task, encoder: Encoder, decoding: Decoding
+) -> list[Question]:
     """At least 64 rows: of dev, spread over it, filled up from train; or unlabelled sentences of our own."""
     if texts is not None:
-        return [{"text": text, "label": None} for text in texts[:GOLDEN_ROWS]]
-    rows = [*splits.dev.rows, *splits.train.rows]
-    pool = len(splits.dev.rows) if len(splits.dev.rows) >= GOLDEN_ROWS else min(len(rows), GOLDEN_ROWS)
-    count = min(GOLDEN_ROWS, pool)
-    return [rows[i * pool // count] for i in range(count)]
+        rows = [task.sample(text) for text in texts[:GOLDEN_ROWS]]
+    else:
+        known = [*splits.dev.rows, *splits.train.rows]
+        pool = len(splits.dev.rows) if len(splits.dev.rows) >= GOLDEN_ROWS else min(len(known), GOLDEN_ROWS)
+        count = min(GOLDEN_ROWS, pool)
+        rows = [known[i * pool // count] for i in range(count)]
+    fitted = [task.fitted(row, encoder, decoding) for row in rows]
+    return [Question(row, task.windows(row, encoder, decoding)[:1]) for row in fitted]
 
 
 def _write_golden(
     path: Path,
-    rows: Sequence[Row],
-    feeds: Sequence[Feeds],
-    outputs: dict[str, Outputs],
-    reference: Outputs,
+    task: Task,
+    golden: Sequence[Question],
+    outputs: dict[str, list[Outputs]],
+    reference: Sequence[Outputs],
     work: Work,
 ) -> None:
     default, *others = outputs
     tolerances = {
-        model: TOLERANCE[work.shipped[model].precision] * max(float(np.abs(a).max()) for a in found.values())
+        model: TOLERANCE[work.shipped[model].precision] * max(_largest(one) for one in found)
         for model, found in outputs.items()
     }
     lines = []
-    for i, (row, ids) in enumerate(zip(rows, feeds, strict=True)):
+    for i, question in enumerate(golden):
+        [window] = question.windows
+        inputs = {name: question.row[name] for name in task.COLUMNS if name in question.row and name != task.TRUTH}
         line = {
-            "inputs": {"text": row["text"]},
-            "ids": {name: array[0].tolist() for name, array in ids.items()},
-            "outputs": _listed(outputs[default], i),
-            "reference": _listed(reference, i),
-            "label": None if row["label"] is None else str(row["label"]),
+            "inputs": inputs,
+            "ids": {name: array[0].tolist() for name, array in window.feeds.items()},
+            "align": window.align,
+            "outputs": _listed(outputs[default][i]),
+            "reference": _listed(reference[i]),
+            "label": task.truth(question.row),
             "tolerance": tolerances[default],
         }
         if others:
             line["others"] = {
-                model: {"outputs": _listed(outputs[model], i), "tolerance": tolerances[model]} for model in others
+                model: {"outputs": _listed(outputs[model][i]), "tolerance": tolerances[model]} for model in others
             }
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def _listed(outputs: Outputs, row: int) -> dict[str, list[float]]:
-    return {name: [float(value) for value in array[row]] for name, array in outputs.items()}
+def _largest(outputs: Outputs) -> float:
+    return max(float(np.abs(array).max()) for array in outputs.values())
+
+
+def _listed(outputs: Outputs) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in outputs.items()}
 
 
 def _replayed(work: Work, model: str, golden: Path) -> float:
@@ -200,11 +227,11 @@ def _replayed(work: Work, model: str, golden: Path) -> float:
 
 
 def _time(
-    work: Work, task: Task, rows: Sequence[Row], feeds: Sequence[Feeds]
+    work: Work, task: Task, asked: Sequence[Question], decoding: Decoding
 ) -> tuple[dict[str, Any], list[Latency], list[Speedup], dict[str, float]]:
     """Raw samples, their statistics, the speed-up over the reference and peak memory, by model."""
-    chosen = np.random.default_rng(work.seed).permutation(len(rows))[: timing.MOST_ROWS]
-    texts = [task.texts(rows[i]) for i in chosen]
+    chosen = np.random.default_rng(work.seed).permutation(len(asked))[: timing.MOST_ROWS]
+    first = asked[chosen[0]].windows[0].feeds
     raw: dict[str, Any] = {}
     latency: list[Latency] = []
     speedups: list[Speedup] = []
@@ -214,14 +241,17 @@ def _time(
     for model, artifact in work.shipped.items():
         shipped = Contender(which="shipped", folder=str(artifact.folder), entry=work.entry(artifact, model))
         contenders = [shipped, against]
-        starts = {str(c.which): timing.start_up(c, feeds[chosen[0]], 1, work.python) for c in contenders}
+        starts = {str(c.which): timing.start_up(c, first, 1, work.python) for c in contenders}
         peaks[model] = starts["shipped"]["peak_memory_mb"]
         for threads in work.threads:
             request = Request(
                 contenders=contenders,
+                task=task.NAME,
+                labels=work.teacher.labels,
+                decoding=decoding,
                 tokenizer=str(work.teacher.folder),
                 max_tokens=work.teacher.max_tokens,
-                texts=texts,
+                rows=[asked[i].row for i in chosen],
                 threads=threads,
                 seed=work.seed,
             )

@@ -2,162 +2,113 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgebert import intervals
+from edgebert import classification
+from edgebert.architectures import Architecture
 from edgebert.data import Row
-from edgebert.tasks import Outputs
-from edgebert.tokenization import ill_formed
-from edgebert.verdict import Score, Value
+from edgebert.tables import Table
+from edgebert.tasks import Answer, Decoding, Example, Window
+from edgebert.tokenization import Encoder, ill_formed
+from edgebert.verdict import Score
 
 NAME = "text-classification"
 COLUMNS = ("text", "label")
+TRUTH = "label"
 METRIC = "accuracy"
 OUTPUTS = ("logits",)
-RARE = 0.30  # below this share of positives accuracy flatters, and F1 and PR-AUC stand beside it
+PER_TOKEN = False
+LABELLED = True
+OUT_OF_SCOPE = True
+TUNED = ()
+
+
+class Settings(Table):
+    """Nothing to set."""
 
 
 def fault(row: Row) -> str | None:
-    """What is wrong with a row, or None."""
+    """What is wrong with a row to train on or score, or None."""
     for column in COLUMNS:
         if column not in row:
             return f"no column '{column}'; here are: {', '.join(row)}; name it: [data.columns] {column} = \"...\""
     if (wrong := ill_formed(row["text"])) is not None:
         return f"text {wrong}"
-    if isinstance(row["label"], (list, dict, float)) or row["label"] is None:
-        return f"label = {row['label']!r}; must be one label, a string or an integer"
-    wrong = ill_formed(str(row["label"]))
-    return None if wrong is None else f"label {wrong}"
+    return classification.label_fault(row["label"])
 
 
-def group(row: Row) -> str:
-    """What a held-out split is stratified by."""
-    return str(row["label"])
+def question_fault(row: Row) -> str | None:
+    """What is wrong with a row to answer, or None."""
+    if "text" not in row:
+        return f"no column 'text'; here are: {', '.join(row)}"
+    wrong = ill_formed(row["text"])
+    return None if wrong is None else f"text {wrong}"
 
 
-def texts(row: Row) -> tuple[str, str | None]:
-    """The text that the model reads."""
-    return row["text"], None
+def question(text: str) -> Row | None:
+    """A text is a whole question."""
+    return {"text": text}
 
 
-def labels(rows: list[Row]) -> list[str]:
-    """The labels of the task, sorted."""
-    return sorted({str(row["label"]) for row in rows})
+def sample(text: str) -> Row:
+    """A row without a label."""
+    return {"text": text}
 
 
-def unknown(rows: list[Row], labels: list[str]) -> list[str]:
-    """Labels of rows that `labels` lacks."""
-    return sorted({str(row["label"]) for row in rows} - set(labels))
+group = classification.group
+truth = classification.truth
+labels = classification.labels
+labels_fault = classification.labels_fault
+unknown = classification.unknown
 
 
-def model(folder: Path, labels: list[str] | None) -> Any:
-    """A transformers model with a classification head, in fp32 with plain attention."""
-    import torch
-    from transformers import AutoModelForSequenceClassification
-
-    head: dict[str, Any] = {}
-    if labels is not None:
-        head = {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "label2id": {label: i for i, label in enumerate(labels)},
-            "problem_type": "single_label_classification",
-            "ignore_mismatched_sizes": True,
-        }
-    return AutoModelForSequenceClassification.from_pretrained(
-        folder, use_safetensors=True, dtype=torch.float32, attn_implementation="eager", **head
-    )
+def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
+    """Nothing beyond what every task has."""
+    return {}
 
 
-def targets(rows: list[Row], labels: list[str]) -> list[int]:
-    """Class numbers, one a row."""
-    number = {label: i for i, label in enumerate(labels)}
-    return [number[str(row["label"])] for row in rows]
+def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
+    """One window, cut at its end."""
+    encoded = encoder.encode(row["text"])
+    return [Window(encoded.feeds, truncated=encoded.truncated)]
 
 
-def answers(outputs: Outputs) -> NDArray[np.int64]:
-    """The winning class of each row's logits [rows, labels]."""
-    return np.asarray(outputs["logits"].argmax(axis=1), np.int64)
+def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:
+    """The row itself: a row is one window."""
+    return row
 
 
-def chance(rows: list[Row]) -> float:
-    """The share of the most frequent label."""
-    return Counter(str(row["label"]) for row in rows).most_common(1)[0][1] / len(rows)
+def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any:
+    """A transformers model with a classification head."""
+    return classification.model(folder, labels)
 
 
-def scores(rows: list[Row], labels: list[str], split: str, answered: dict[str, Outputs]) -> list[Score]:
+def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Architecture) -> Mapping[str, Any]:
+    """`logits`, float32 [batch, labels]."""
+    return {"logits": model(**feeds).logits}
+
+
+def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:
+    """One example; its target is the class number, or -1 out of scope."""
+    feeds = encoder.encode(row["text"]).feeds
+    return [classification.example(feeds, row, labels)]
+
+
+collate = classification.collate
+loss = classification.loss
+
+
+def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
+    """Nothing is tuned."""
+    return {}
+
+
+quality = classification.quality
+chance = classification.chance
+
+
+def scores(rows: Sequence[Row], split: str, answered: Mapping[str, Sequence[Answer]]) -> list[Score]:
     """Accuracy, macro-F1 and the worst class's recall; with few positives of two classes F1 and PR-AUC too."""
-    truth = np.asarray(targets(rows, labels))
-    given = {which: answers(outputs) for which, outputs in answered.items()}
-    accuracy = Score(metric=METRIC, split=split)
-    macro = Score(metric="macro_f1", split=split)
-    worst = Score(metric="worst_class_recall", split=split)
-    for which, answer in given.items():
-        setattr(accuracy, which, intervals.proportion(answer == truth))
-        setattr(
-            macro,
-            which,
-            _resampled(lambda pick, a=answer: _macro_f1(truth[pick], a[pick], len(labels)), truth),
-        )
-        setattr(worst, which, _worst_recall(truth, answer))
-    if "teacher" in given and "shipped" in given:
-        accuracy.drop = intervals.paired_drop(given["teacher"] == truth, given["shipped"] == truth)
-    if "reference" in given and "shipped" in given:
-        accuracy.agreement = intervals.proportion(given["reference"] == given["shipped"])
-    found = [accuracy, macro, worst]
-    counts = np.bincount(truth, minlength=len(labels))
-    if len(labels) == 2 and counts.min() < RARE * len(truth):
-        found += _rare_scores(truth, int(counts.argmin()), split, answered)
-    return found
-
-
-def _rare_scores(truth: NDArray[np.int64], positive: int, split: str, answered: dict[str, Outputs]) -> list[Score]:
-    f1, pr_auc = Score(metric="f1", split=split), Score(metric="pr_auc", split=split)
-    hit = truth == positive
-    for which, outputs in answered.items():
-        chosen = answers(outputs) == positive
-        certainty = outputs["logits"][:, positive] - outputs["logits"][:, 1 - positive]
-        setattr(f1, which, _resampled(lambda pick, c=chosen: _f1(hit[pick], c[pick]), truth))
-        setattr(pr_auc, which, _resampled(lambda pick, c=certainty: average_precision(hit[pick], c[pick]), truth))
-    return [f1, pr_auc]
-
-
-def _resampled(statistic: Any, truth: NDArray[np.int64]) -> Value:
-    everything = np.arange(len(truth))
-    interval = intervals.bootstrap(statistic, len(truth))
-    return Value(value=statistic(everything), rows=len(truth), ci95=interval)
-
-
-def _macro_f1(truth: NDArray[np.int64], answer: NDArray[np.int64], classes: int) -> float:
-    """Mean F1 over the classes that occur in truth or answers, as scikit-learn defines it."""
-    hits = np.bincount(truth[truth == answer], minlength=classes)
-    both = np.bincount(truth, minlength=classes) + np.bincount(answer, minlength=classes)
-    return float((2 * hits[both > 0] / both[both > 0]).mean())
-
-
-def _f1(truth: NDArray[np.bool_], answer: NDArray[np.bool_]) -> float:
-    both = int(truth.sum() + answer.sum())
-    return 2 * int((truth & answer).sum()) / both if both else 0.0
-
-
-def average_precision(truth: NDArray[np.bool_], certainty: NDArray[np.floating[Any]]) -> float:
-    """Area under the precision-recall steps (no interpolation), as scikit-learn's average_precision_score."""
-    order = np.argsort(-certainty, kind="stable")
-    hit = truth[order]
-    if not hit.any():
-        return 0.0
-    last_of_tie = np.append(np.diff(certainty[order]) != 0, True)
-    found = np.cumsum(hit)[last_of_tie]
-    precision = found / (np.flatnonzero(last_of_tie) + 1)
-    return float((np.diff(found, prepend=0) * precision).sum() / hit.sum())
-
-
-def _worst_recall(truth: NDArray[np.int64], answer: NDArray[np.int64]) -> Value:
-    classes = [truth == label for label in np.unique(truth)]
-    worst = min(classes, key=lambda rows: float((answer[rows] == truth[rows]).mean()))
-    return intervals.proportion(answer[worst] == truth[worst])
+    return classification.scores(rows, split, answered)

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from edgebert import members, tables
-from edgebert.architectures import Architecture, bert
+from edgebert.architectures import Architecture, albert, bert, distilbert, electra, mobilebert
 from edgebert.formats import Format, onnx, tflite
 from edgebert.quantizers import (
     Quantizer,
@@ -28,7 +28,7 @@ from edgebert.tasks import Task, text_classification
 from edgebert.transports import Transport, adb, local, qemu, ssh
 from tests.conftest import ROOT
 
-ARCHITECTURES: list[Architecture] = [bert]
+ARCHITECTURES: list[Architecture] = [albert, bert, distilbert, electra, mobilebert]
 TASKS: list[Task] = [text_classification]
 QUANTIZERS: list[Quantizer] = [
     litert_dynamic,
