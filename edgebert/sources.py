@@ -107,7 +107,7 @@ def _check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str,
         raise InputError(f"{folder}/config.json: not JSON: {error}") from None
     if not isinstance(config, dict):
         raise InputError(f"{folder}/config.json: not a JSON object")
-    _check_tokenizer(folder)
+    check_tokenizer(folder)
     kind = str(config.get("model_type"))
     for name, kinds in architectures.items():
         if kind in kinds:
@@ -123,7 +123,7 @@ def positions(folder: Path) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _check_tokenizer(folder: Path) -> None:
+def check_tokenizer(folder: Path) -> None:
     """Raise InputError where tokenizer.json is there and is not one; its absence is told when it is loaded."""
     path = folder / "tokenizer.json"
     if not path.is_file():

@@ -16,6 +16,7 @@ MODEL_TYPES = ("albert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "unigram"
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
+PAIR_HEAD = "sop_classifier"
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

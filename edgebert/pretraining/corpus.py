@@ -54,8 +54,8 @@ def write(
 ) -> None:
     """Encode text files into `out`, for segments of `room` pieces, special ones not counted.
 
-    `tell` hears how many bytes of how many are done. Raises InputError for what cannot be read, and for a text that
-    is shorter than a segment or, with pairs, has no document of two units.
+    `tell` hears how many bytes of how many are done. Raises InputError for what cannot be read, and for a text
+    that is shorter than a segment or, with pairs, has no document of two units.
     """
     out.mkdir(parents=True)
     longest = room // 2 if pairs else room
@@ -84,16 +84,22 @@ def write(
         raise InputError(f"{named}: shorter than a segment: {pieces} pieces of text, a segment holds {room}")
     if not planner.rows:
         raise InputError(f"{named}: no document has two sentences, of which a pair could be made")
-    counts = {"pieces": pieces, "units": planner.units, "documents": planner.documents, "rows": planner.rows}
-    (out / COUNTS).write_text(json.dumps({**counts, "room": room, "dtype": wide.name}), encoding="utf-8")
+    found = {"pieces": pieces, "units": planner.units, "documents": planner.documents, "rows": planner.rows}
+    (out / COUNTS).write_text(json.dumps({**found, "room": room, "dtype": wide.name}), encoding="utf-8")
 
 
 def read(folder: Path) -> Corpus:
     """An encoded text, nothing of it in memory yet."""
-    counts = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
-    types = (np.dtype(counts["dtype"]), *[np.dtype(np.int64)] * 3)
+    told = counts(folder)
+    types = (np.dtype(told["dtype"]), *[np.dtype(np.int64)] * 3)
     found = [np.memmap(folder / name, dtype=kind, mode="r") for name, kind in zip(FILES, types, strict=True)]
-    return Corpus(found[0], found[1], found[2], found[3].reshape(-1, 2), counts["room"])
+    return Corpus(found[0], found[1], found[2], found[3].reshape(-1, 2), told["room"])
+
+
+def counts(folder: Path) -> dict[str, Any]:
+    """How many pieces, units, documents and rows an encoded text has."""
+    found: dict[str, Any] = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
+    return found
 
 
 class _Planner:
@@ -148,7 +154,9 @@ def _encoded(
 ) -> Iterator[tuple[str | None, NDArray[Any]]]:
     """Each sentence with its pieces, many given to the tokenizer together; None stays where it was."""
     while batch := list(itertools.islice(sentences, AT_ONCE)):
-        found = iter(tokenizer.encode_batch_fast([one for one in batch if one is not None], add_special_tokens=False))
+        found = iter(
+            tokenizer.encode_batch_fast([one for one in batch if one is not None], add_special_tokens=False)
+        )
         for one in batch:
             yield one, np.asarray([] if one is None else next(found).ids, dtype=wide)
 

@@ -24,7 +24,7 @@ HELD_OUT = 0  # the seed of held-out masks and pairs: the same in every recipe, 
 
 
 def example(corpus: Corpus, row: int, pieces: Pieces, sentence: Sentence, random: np.random.Generator) -> Example:
-    """One row with its special pieces, masked: input_ids, token_type_ids and labels int64 [tokens], and `sentence`.
+    """One row with its special pieces, masked: input_ids, token_type_ids, labels int64 [tokens], and `sentence`.
 
     `sentence` is the class of the pair (0: in order; 1: another document, or swapped), 0 where there is no pair.
     """
@@ -42,7 +42,7 @@ def example(corpus: Corpus, row: int, pieces: Pieces, sentence: Sentence, random
 
 
 class Training:
-    """The examples of a whole training in their order: epoch after epoch, each in an order and with masks of its own.
+    """The examples of a whole training: epoch after epoch, each in an order and with masks of its own.
 
     `limit` is how many there are; rows are shuffled by numbers alone (8 bytes a row in memory).
     """

@@ -1,4 +1,4 @@
-"""Pairs of segments: next sentence prediction (BERT) and sentence order prediction (ALBERT); they are not the same.
+"""Pairs of segments: next sentence prediction (BERT) and sentence order prediction (ALBERT), which differ.
 
 NSP asks whether the second segment follows the first or comes from another document, which the topic gives away.
 SOP asks in which order two segments stand that always follow each other.
@@ -25,7 +25,7 @@ class Pair(NamedTuple):
 
 
 def next_sentence(corpus: Corpus, row: int, random: np.random.Generator) -> Pair:
-    """Two segments that follow each other or, half of the time, one and the beginning of a run of another document.
+    """Two segments that follow each other or, half of the time, one and a run of sentences of another document.
 
     Devlin et al. 2018, section 3.1, task 2. The corpus must have two documents.
     """
@@ -34,11 +34,16 @@ def next_sentence(corpus: Corpus, row: int, random: np.random.Generator) -> Pair
     before = corpus.pieces(first, split)
     if random.random() < 0.5:
         return Pair(before, corpus.pieces(split, end), IN_ORDER)
-    return Pair(before, _elsewhere(corpus, corpus.document_of(first), corpus.room - len(before), random), NOT_IN_ORDER)
+    return Pair(
+        before, _elsewhere(corpus, corpus.document_of(first), corpus.room - len(before), random), NOT_IN_ORDER
+    )
 
 
 def sentence_order(corpus: Corpus, row: int, random: np.random.Generator) -> Pair:
-    """Two segments that follow each other or, half of the time, the same two swapped (Lan et al. 2019, section 3.1)."""
+    """Two segments that follow each other or, half of the time, the same two swapped.
+
+    Lan et al. 2019, section 3.1.
+    """
     first, end = (int(unit) for unit in corpus.rows[row])
     split = int(random.integers(first + 1, end))
     before, after = corpus.pieces(first, split), corpus.pieces(split, end)
@@ -53,5 +58,7 @@ def _elsewhere(corpus: Corpus, own: int, room: int, random: np.random.Generator)
     other += other >= own
     low, high = (int(unit) for unit in corpus.documents[other : other + 2])
     start = int(random.integers(low, high))
-    end = int(np.searchsorted(corpus.units[start : high + 1], corpus.units[start] + room, side="right")) - 1 + start
+    end = (
+        int(np.searchsorted(corpus.units[start : high + 1], corpus.units[start] + room, side="right")) - 1 + start
+    )
     return corpus.pieces(start, max(end, start + 1))[:room]

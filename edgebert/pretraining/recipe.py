@@ -1,4 +1,4 @@
-"""A recipe of `pretrain`: which text, which tokenizer, which model, what it learns from the text and for how long."""
+"""A recipe of `pretrain`: which text, tokenizer and model, what it learns from the text and for how long."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Distil(Table):
     (`--alpha_ce 5.0 --alpha_mlm 2.0 --alpha_cos 1.0`, `--temperature 2.0` of the authors' train.py.)
     """
 
-    teacher: str = Field(description="a model with its masked-language head: a folder, a Hub id, package:NAME/folder")
+    teacher: str = Field(description="with its masked-language head: a folder, a Hub id or package:NAME/folder")
     revision: str | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     keep: list[int] | None = Field(
@@ -98,7 +98,7 @@ class Objective(Table):
 
 
 class Train(Table):
-    """How long and how fast. `batch` is that of one step over all processes, so that more of them change nothing."""
+    """How long and how fast. `batch` is that of a step over all processes, so that more of them change nothing."""
 
     steps: int | None = Field(default=None, ge=10)
     epochs: float | None = Field(default=None, gt=0, le=10_000, description="in place of steps")
@@ -113,7 +113,7 @@ class Train(Table):
     log_every: int = Field(default=10, ge=1, description="steps a point of the curve stands for")
     evaluate_every: int = Field(default=500, ge=1)
     checkpoint_every: int = Field(default=500, ge=1)
-    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 on a GPU that has it")
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 where a GPU has it")
     workers: int = Field(default=0, ge=0, le=64, description="processes that make segments ready; 0: none")
 
     @model_validator(mode="after")

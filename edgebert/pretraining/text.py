@@ -10,9 +10,11 @@ from edgebert.errors import InputError
 
 LONGEST_LINE = 16 * 2**20  # bytes; what is longer is no paragraph, and would not fit in memory one day
 
-# A sentence ends at . ! ? or …, quotes and brackets closed, before space and what is no small letter; in Chinese and
-# Japanese at their own marks. "Mr. Brown" and "J. Smith" go on: no end after a capital with at most two letters.
-_END = re.compile(r"(?<!\b[A-Z]\.)(?<!\b[A-Z]\w\.)(?<!\b[A-Z]\w\w\.)(?<=[.!?…])[\"'”’)\]]*\s+(?![a-z\s])|(?<=[。！？])")
+# A sentence ends at . ! ? or …, quotes and brackets closed, before space and what is no small letter; in Chinese
+# and Japanese at their own marks. "Mr. Brown" and "J. Smith" go on: no end after a capital and at most two letters.
+_END = re.compile(
+    r"(?<!\b[A-Z]\.)(?<!\b[A-Z]\w\.)(?<!\b[A-Z]\w\w\.)(?<=[.!?…])[\"'”’)\]]*\s+(?![a-z\s])|(?<=[。！？])"
+)
 
 
 def paragraphs(paths: Sequence[Path]) -> Iterator[str | None]:

@@ -1,4 +1,4 @@
-"""A tokenizer learned from raw text, WordPiece as BERT's or unigram as ALBERT's, and what rows need to know of one."""
+"""A tokenizer learned from raw text, WordPiece as BERT's or unigram as ALBERT's, and what rows need of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,11 @@ class Pieces:
     count: int
 
 
-def train(
-    kind: Literal["wordpiece", "unigram"], size: int, lowercase: bool, texts: Iterator[str], out: Path
-) -> None:
-    """Learn a tokenizer from paragraphs and write its files to `out`.
+def train(kind: str, size: int, lowercase: bool, texts: Iterator[str], out: Path, max_tokens: int) -> None:
+    """Learn a "wordpiece" or "unigram" tokenizer from paragraphs and write its files to `out`.
 
-    Raises InputError where the text is too little for the vocabulary asked for.
+    `max_tokens` is where callers of the model are to cut texts. Raises InputError where the text is too little for
+    the vocabulary asked for.
     """
     tokenizer = _wordpiece(size, lowercase, texts) if kind == "wordpiece" else _unigram(size, lowercase, texts)
     found = tokenizer.get_vocab_size()
@@ -59,7 +58,7 @@ def train(
     names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
     config: dict[str, Any] = dict(zip(names, SPECIAL[kind], strict=True))
     config |= {"tokenizer_class": "BertTokenizer" if kind == "wordpiece" else "AlbertTokenizer"}
-    config |= {"do_lower_case": lowercase}
+    config |= {"do_lower_case": lowercase, "model_max_length": max_tokens}
     if kind == "unigram":
         config |= {"bos_token": "[CLS]", "eos_token": "[SEP]"}
     (out / "tokenizer_config.json").write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
@@ -137,7 +136,10 @@ def _unigram(size: int, lowercase: bool, texts: Iterator[str]) -> Any:
     )
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     trainer = trainers.UnigramTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL["unigram"]), unk_token="<unk>", show_progress=False
-    )  # noqa: S106
+        vocab_size=size,
+        special_tokens=list(SPECIAL["unigram"]),
+        unk_token=SPECIAL["unigram"][1],
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
