@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -87,9 +88,9 @@ def _tokenizer(project: Project, work: Path, out: Path) -> None:
     assert project.recipe.tokenizer is not None
     choice = project.recipe.tokenizer.train
     assert choice is not None
-    lines = (paragraph for paragraph in text.paragraphs(project.train) if paragraph is not None)
     kind = choice.kind or project.architecture.TOKENIZER
-    vocabulary.train(kind, choice.vocabulary, choice.lowercase, lines, out, project.recipe.train.tokens)
+    texts = functools.partial(text.contents, project.train)
+    vocabulary.train(kind, choice.vocabulary, choice.lowercase, texts, out, project.recipe.train.tokens)
 
 
 def _encode(project: Project, work: Path, name: str, out: Path, tell: Tell) -> None:

@@ -11,10 +11,9 @@ from edgebert.errors import InputError
 LONGEST_LINE = 16 * 2**20  # bytes; what is longer is no paragraph, and would not fit in memory one day
 
 # A sentence ends at . ! ? or …, quotes and brackets closed, before space and what is no small letter; in Chinese
-# and Japanese at their own marks. "Mr. Brown" and "J. Smith" go on: no end after a capital and at most two letters.
-_END = re.compile(
-    r"(?<!\b[A-Z]\.)(?<!\b[A-Z]\w\.)(?<!\b[A-Z]\w\w\.)(?<=[.!?…])[\"'”’)\]]*\s+(?![a-z\s])|(?<=[。！？])"
-)
+# and Japanese at their own marks. "Mr. Brown" and "J. Smith" go on: a capital and up to two letters end nothing.
+_ABBREVIATED = r"(?<!\b[A-Z]\.)(?<!\b[A-Z]\w\.)(?<!\b[A-Z]\w\w\.)"
+_END = re.compile(rf"(?<=[.!?…])(?:[\"'”’)\]]+|{_ABBREVIATED})\s+(?![a-z\s])|(?<=[。！？])")
 
 
 def paragraphs(paths: Sequence[Path]) -> Iterator[str | None]:
@@ -32,6 +31,11 @@ def paragraphs(paths: Sequence[Path]) -> Iterator[str | None]:
             under_way = bool(line)
         if under_way:
             yield None
+
+
+def contents(paths: Sequence[Path]) -> Iterator[str]:
+    """Each paragraph of the files, whatever document it is of."""
+    return (paragraph for paragraph in paragraphs(paths) if paragraph is not None)
 
 
 def sentences(paragraph: str) -> list[str]:

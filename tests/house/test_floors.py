@@ -29,6 +29,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"stages", "rescoring", "report"},
     {"planning", "validation"},
     {"pipeline"},
+    {"pretraining"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -1,0 +1,114 @@
+"""A text on disk: rows of whole units of one document, in order, and nothing lost on the way."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebert.errors import InputError
+from edgebert.pretraining import corpus, text, vocabulary
+from edgebert.pretraining.corpus import Corpus
+from tests.pretraining import prose
+
+ROOM = 29
+LONG = " ".join(f"{thing} {thing}" for thing in prose.THINGS * 6) + "."
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tokenizer that knows the toy's words."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    path = prose.write(folder / "text.txt", 100, 1)
+    vocabulary.train("wordpiece", 100, True, lambda: text.contents([path]), folder / "made", 32)
+    return folder / "made"
+
+
+def written(tokenizer: Path, folder: Path, content: str, pairs: bool = True) -> Corpus:
+    (folder / "text.txt").write_text(content)
+    made = folder / "made"
+    corpus.write([folder / "text.txt"], vocabulary.opened(tokenizer), ROOM, pairs, made, lambda *_: None)
+    return corpus.read(made)
+
+
+def content() -> str:
+    """Documents of one to nine sentences, one sentence far longer than a segment."""
+    short = [f"The {thing} is {quality}." for thing in prose.THINGS for quality in prose.QUALITIES]
+    documents = [short[i : i + i % 9 + 1] for i in range(0, 40)]
+    documents[7] = [short[0], LONG, short[1]]
+    return "\n\n".join(" ".join(one) for one in documents)
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_all_pieces_of_the_text_are_there_in_order(tokenizer: Path, tmp_path: Path, pairs: bool) -> None:
+    found = written(tokenizer, tmp_path, content(), pairs)
+    known = vocabulary.opened(tokenizer)
+    wanted = [
+        piece
+        for paragraph in content().split("\n\n")
+        for sentence in text.sentences(paragraph)
+        for piece in known.encode(sentence, add_special_tokens=False).ids
+    ]
+    assert found.pieces(0, len(found.units) - 1).tolist() == wanted
+    assert len(found.documents) - 1 == 40
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_a_row_fills_a_segment_with_units_of_one_document(tokenizer: Path, tmp_path: Path, pairs: bool) -> None:
+    found = written(tokenizer, tmp_path, content(), pairs)
+    sizes = [found.units[end] - found.units[first] for first, end in found.rows]
+    assert max(sizes) <= ROOM
+    assert all(found.document_of(first) == found.document_of(end - 1) for first, end in found.rows)
+    assert all(end - first >= (2 if pairs else 1) for first, end in found.rows)
+    flat = found.rows.reshape(-1).tolist()
+    assert flat == sorted(flat)  # no unit is in two rows
+    used = sum(end - first for first, end in found.rows)
+    lonely = sum(1 for i in range(40) if i % 9 == 0) if pairs else 0
+    assert used >= len(found.units) - 1 - lonely - 15 * pairs
+
+
+def test_some_rows_aim_at_less_as_berts_do(tokenizer: Path, tmp_path: Path) -> None:
+    found = written(tokenizer, tmp_path, " ".join(f"The {thing} is old." for thing in prose.THINGS * 300))
+    sizes = np.asarray([found.units[end] - found.units[first] for first, end in found.rows])
+    assert 0.04 < (sizes < ROOM - 7).mean() < 0.16  # a unit has 7 pieces at most
+
+
+def test_the_same_text_gives_the_same_rows(tokenizer: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        written(tokenizer, tmp_path / name, content())
+    for name in corpus.FILES:
+        assert (tmp_path / "one" / "made" / name).read_bytes() == (tmp_path / "other" / "made" / name).read_bytes()
+
+
+def test_memory_does_not_grow_with_the_text(tokenizer: Path, tmp_path: Path) -> None:
+    def peak(times: int) -> int:
+        folder = tmp_path / str(times)
+        folder.mkdir()
+        (folder / "text.txt").write_text((content() + "\n\n") * times)
+        tracemalloc.start()
+        try:
+            corpus.write(
+                [folder / "text.txt"], vocabulary.opened(tokenizer), ROOM, True, folder / "made", lambda *_: None
+            )
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)
+    assert peak(120) < 1.3 * peak(12)
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        ("Too short. Far too short.", r"shorter than a segment: \d+ pieces of text, a segment holds 29"),
+        ("The river is old.\n\n" * 30, r"no document has two sentences"),
+        ("", r"shorter than a segment: 0 pieces"),
+    ],
+)
+def test_a_text_that_fills_no_segment_is_refused(
+    tokenizer: Path, tmp_path: Path, content: str, wanted: str
+) -> None:
+    with pytest.raises(InputError, match=wanted):
+        written(tokenizer, tmp_path, content)
