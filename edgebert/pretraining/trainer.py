@@ -59,7 +59,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # transformers is not 
         """One pass; raises InputError in every process where the loss of any of them is not a number."""
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not bool(torch.isfinite(self.accelerator.gather(loss.reshape(1))).all()):
-            self._stop("the loss is not a number (NaN or infinite)")
+            self._stop("the loss is not a number (NaN or infinite)", self.state.global_step + 1)
         return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -86,14 +86,14 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # transformers is not 
         if "pair_hits" in found:
             metrics |= {"pair_hits": found["pair_hits"], "pair_loss": found["pair"] / len(self._held_out)}
         if not all(math.isfinite(value) for value in metrics.values()):
-            self._stop("the held-out loss is not a number")
+            self._stop("the held-out loss is not a number", self.state.global_step)
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         if not all(torch.isfinite(one).all() for one in self.model.parameters()):
-            self._stop("a weight is not a number (NaN or infinite)")
+            self._stop("a weight is not a number (NaN or infinite)", self.state.global_step)
         super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -106,13 +106,12 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # transformers is not 
         assert not found.unexpected_keys
         assert set(found.missing_keys) <= set(inner.all_tied_weights_keys), found.missing_keys
 
-    def _stop(self, why: str) -> None:
+    def _stop(self, why: str, step: int) -> None:
         """Raise InputError that names the step, its examples and the checkpoint that is kept."""
-        number = self.state.global_step + 1
-        first = (number - 1) * self._batch
+        first = (step - 1) * self._batch
         kept = checkpoints.newest(Path(self.args.output_dir))
         raise InputError(
-            f"training stopped at step {number} (examples {first} to {first + self._batch - 1}): {why} at "
+            f"training stopped at step {step} (examples {first} to {first + self._batch - 1}): {why} at "
             f"train.learning_rate = {self.args.learning_rate}; "
             + (f"the last good checkpoint is kept: {kept}; " if kept else "")
             + "take a lower rate, or a longer warm-up, and start over with --fresh"

@@ -113,7 +113,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 def _wordpiece(size: int, lowercase: bool, texts: Callable[[], Iterator[str]]) -> Any:
-    """BERT's WordPiece. The library numbers "##c" pieces by chance, and ties go by number: here they are sorted."""
+    """BERT's WordPiece. The library numbers "##c" pieces by chance, and ties by number; here they are sorted."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
