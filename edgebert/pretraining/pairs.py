@@ -2,6 +2,9 @@
 
 NSP asks whether the second segment follows the first or comes from another document, which the topic gives away.
 SOP asks in which order two segments stand that always follow each other.
+
+How many sentences a segment has is drawn without a look at them. Filling a row until it is full and cutting off
+what is too much, as both papers do, puts long sentences at one end, and lengths alone then tell the order.
 """
 
 from __future__ import annotations
@@ -25,18 +28,15 @@ class Pair(NamedTuple):
 
 
 def next_sentence(corpus: Corpus, row: int, random: np.random.Generator) -> Pair:
-    """Two segments that follow each other or, half of the time, one and a run of sentences of another document.
+    """Two segments that follow each other or, half of the time, one and sentences of a random other document.
 
     Devlin et al. 2018, section 3.1, task 2. The corpus must have two documents.
     """
-    first, end = (int(unit) for unit in corpus.rows[row])
-    split = int(random.integers(first + 1, end))
-    before = corpus.pieces(first, split)
+    cut = _cut(corpus, row, random)
     if random.random() < 0.5:
-        return Pair(before, corpus.pieces(split, end), IN_ORDER)
-    return Pair(
-        before, _elsewhere(corpus, corpus.document_of(first), corpus.room - len(before), random), NOT_IN_ORDER
-    )
+        return Pair(*_around(corpus, cut, cut, random), IN_ORDER)
+    other = _elsewhere(corpus, corpus.document_of(cut), random)
+    return Pair(*_around(corpus, cut, other, random), NOT_IN_ORDER)
 
 
 def sentence_order(corpus: Corpus, row: int, random: np.random.Generator) -> Pair:
@@ -44,21 +44,48 @@ def sentence_order(corpus: Corpus, row: int, random: np.random.Generator) -> Pai
 
     Lan et al. 2019, section 3.1.
     """
-    first, end = (int(unit) for unit in corpus.rows[row])
-    split = int(random.integers(first + 1, end))
-    before, after = corpus.pieces(first, split), corpus.pieces(split, end)
+    cut = _cut(corpus, row, random)
+    before, after = _around(corpus, cut, cut, random)
     if random.random() < 0.5:
-        return Pair(before, after, IN_ORDER)
-    return Pair(after, before, NOT_IN_ORDER)
+        return Pair(after, before, NOT_IN_ORDER)
+    return Pair(before, after, IN_ORDER)
 
 
-def _elsewhere(corpus: Corpus, own: int, room: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """At most `room` pieces of another document, from the beginning of one of its units."""
+def _cut(corpus: Corpus, row: int, random: np.random.Generator) -> int:
+    """The unit of a row before which to cut; it is never the first of its document."""
+    return int(random.integers(*corpus.rows[row]))
+
+
+def _elsewhere(corpus: Corpus, own: int, random: np.random.Generator) -> int:
+    """A unit of another document, each document alike."""
     other = int(random.integers(0, len(corpus.documents) - 2))
     other += other >= own
-    low, high = (int(unit) for unit in corpus.documents[other : other + 2])
-    start = int(random.integers(low, high))
-    end = (
-        int(np.searchsorted(corpus.units[start : high + 1], corpus.units[start] + room, side="right")) - 1 + start
-    )
-    return corpus.pieces(start, max(end, start + 1))[:room]
+    return int(random.integers(*corpus.documents[other : other + 2]))
+
+
+def _around(
+    corpus: Corpus, left: int, right: int, random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(some units before `left`, some from `right` on), each of one document; no more than a segment."""
+    back, forth = (int(count) for count in random.integers(1, corpus.reach + 1, size=2))
+    low = int(corpus.documents[corpus.document_of(left)])
+    high = int(corpus.documents[corpus.document_of(right) + 1])
+    before = corpus.pieces(max(low, left - back), left)
+    after = corpus.pieces(right, min(high, right + forth))
+    return _fitted(before, after, corpus.room, random)
+
+
+def _fitted(
+    one: NDArray[np.int64], other: NDArray[np.int64], room: int, random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Both segments without what is too much: the longer is cut, then both alike, at front or back by chance."""
+    excess = max(0, len(one) + len(other) - room)
+    longer = min(excess, abs(len(one) - len(other)))
+    odd = int(random.random() < 0.5)
+    cuts = [(excess - longer + odd) // 2, (excess - longer + 1 - odd) // 2]
+    cuts[len(other) > len(one)] += longer
+    found = []
+    for segment, cut in zip((one, other), cuts, strict=True):
+        front = int(random.binomial(cut, 0.5))
+        found.append(segment[front : len(segment) - (cut - front)])
+    return found[0], found[1]

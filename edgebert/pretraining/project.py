@@ -198,7 +198,8 @@ def _config(architecture: ModuleType, values: Mapping[str, Any], faults: list[st
         import torch
         from transformers import AutoModel
 
-        known = set(architecture.config({}).to_dict()) - set(OURS)
+        default = architecture.config({})
+        known = {*default.to_dict(), *default.attribute_map} - set(OURS)
         for key in values.keys() - known:
             reason = "the tokenizer decides it" if key in OURS else nearest(key, known)
             faults.append(f"model.values: unknown value '{key}' of {architecture.NAME}; {reason}")

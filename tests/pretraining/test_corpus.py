@@ -1,4 +1,4 @@
-"""A text on disk: rows of whole units of one document, in order, and nothing lost on the way."""
+"""A text on disk: rows of units of one document, in order, and nothing lost on the way."""
 
 import tracemalloc
 from pathlib import Path
@@ -53,24 +53,26 @@ def test_all_pieces_of_the_text_are_there_in_order(tokenizer: Path, tmp_path: Pa
     assert len(found.documents) - 1 == 40
 
 
-@pytest.mark.parametrize("pairs", [True, False])
-def test_a_row_fills_a_segment_with_units_of_one_document(tokenizer: Path, tmp_path: Path, pairs: bool) -> None:
-    found = written(tokenizer, tmp_path, content(), pairs)
-    sizes = [found.units[end] - found.units[first] for first, end in found.rows]
-    assert max(sizes) <= ROOM
+def test_a_single_segment_holds_as_many_units_of_a_document_as_fit(tokenizer: Path, tmp_path: Path) -> None:
+    found = written(tokenizer, tmp_path, content(), pairs=False)
+    assert found.rows[0][0] == 0
+    assert (found.rows[1:, 0] == found.rows[:-1, 1]).all()  # one after the other, none left out
+    assert found.rows[-1][1] == len(found.units) - 1
+    for first, end in found.rows:
+        assert len(found.pieces(first, end)) <= ROOM
+        assert found.document_of(first) == found.document_of(end - 1)
+        if end not in found.documents:
+            assert len(found.pieces(first, end + 1)) > ROOM
+
+
+def test_a_pair_can_be_cut_between_any_two_sentences_of_a_document(tokenizer: Path, tmp_path: Path) -> None:
+    found = written(tokenizer, tmp_path, content())
+    cuts = [unit for first, end in found.rows for unit in range(first, end)]
+    assert cuts == sorted(set(range(len(found.units) - 1)) - set(found.documents.tolist()))
     assert all(found.document_of(first) == found.document_of(end - 1) for first, end in found.rows)
-    assert all(end - first >= (2 if pairs else 1) for first, end in found.rows)
-    flat = found.rows.reshape(-1).tolist()
-    assert flat == sorted(flat)  # no unit is in two rows
-    used = sum(end - first for first, end in found.rows)
-    lonely = sum(1 for i in range(40) if i % 9 == 0) if pairs else 0
-    assert used >= len(found.units) - 1 - lonely - 15 * pairs
-
-
-def test_some_rows_aim_at_less_as_berts_do(tokenizer: Path, tmp_path: Path) -> None:
-    found = written(tokenizer, tmp_path, " ".join(f"The {thing} is old." for thing in prose.THINGS * 300))
-    sizes = np.asarray([found.units[end] - found.units[first] for first, end in found.rows])
-    assert 0.04 < (sizes < ROOM - 7).mean() < 0.16  # a unit has 7 pieces at most
+    average = len(found.ids) / (len(found.units) - 1)
+    assert max(end - first for first, end in found.rows) == round(ROOM / average)
+    assert found.reach == np.ceil(1.5 * round(ROOM / average))
 
 
 def test_the_same_text_gives_the_same_rows(tokenizer: Path, tmp_path: Path) -> None:
