@@ -285,16 +285,17 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Train a model on raw text, from scratch or from a checkpoint; in processes of `accelerate launch`."""
-    from edgebert.pretraining import outcome, project, run
+    from edgebert.pretraining import launching, outcome, project, run
     from edgebert.pretraining import recipe as recipes
     from edgebert.report import pretrained, progress
 
+    launching.complete()
     try:
         checked = project.read(recipes.load(recipe, overrides))
         with _progress_console() as console, progress.Bars(console) as bars:
             found = run.run(checked, out, bars, fresh=fresh)
     except EdgeBertError as error:
-        if run.is_first():
+        if launching.is_first():
             raise
         raise typer.Exit(error.status) from None  # the first process tells it, once
     if found is None:

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import fcntl
 import json
-import os
 import pickle
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from typing import Any
 from edgebert import quiet
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.pipeline import Unwatched, Watch, check_writable
-from edgebert.pretraining import checkpoints, corpus, identity, models, outcome, preparing, vocabulary
+from edgebert.pretraining import checkpoints, corpus, identity, launching, models, outcome, preparing, vocabulary
 from edgebert.pretraining.examples import HeldOut, Training
 from edgebert.pretraining.preparing import Phase
 from edgebert.pretraining.project import Project
@@ -39,13 +38,14 @@ def run(project: Project, out: Path, watch: Watch, fresh: bool = False) -> dict[
     place, work = out / project.recipe.name, out / f".{project.recipe.name}"
     work.mkdir(exist_ok=True)
     with contextlib.ExitStack() as held:
-        if is_first():
+        if launching.is_first():
             held.enter_context(_alone(work))
-        held.enter_context(quiet.into(work / f"log-{os.environ.get('RANK', '0')}.txt"))
+        held.enter_context(quiet.into(work / f"log-{launching.rank()}.txt"))
+        import torch
         from accelerate import PartialState
         from accelerate.utils import broadcast_object_list
 
-        processes = PartialState(timeout=LONGEST_WAIT)
+        processes = PartialState(cpu=not torch.accelerator.is_available(), timeout=LONGEST_WAIT)
         done = [processes.is_main_process and _begin(project, place, work, watch, fresh)]
         broadcast_object_list(done)
         if not done[0]:
@@ -57,11 +57,6 @@ def run(project: Project, out: Path, watch: Watch, fresh: bool = False) -> dict[
         found = outcome.read(place)
         shutil.rmtree(work, ignore_errors=True)
     return found
-
-
-def is_first() -> bool:
-    """Whether this is the process that speaks: the only one, or the first of those that a launcher started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
@@ -180,6 +175,7 @@ def _arguments(recipe: PretrainRecipe, steps: int, processes: Any, folder: Path)
     has_bf16 = processes.device.type == "cuda" and torch.cuda.is_bf16_supported()
     arguments = TrainingArguments(
         output_dir=str(folder),
+        use_cpu=processes.device.type == "cpu",
         max_steps=steps,
         per_device_train_batch_size=at_once,
         gradient_accumulation_steps=accumulate,

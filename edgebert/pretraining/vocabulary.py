@@ -34,9 +34,12 @@ class Pieces:
     count: int
 
 
-def train(kind: str, size: int, lowercase: bool, texts: Iterator[str], out: Path, max_tokens: int) -> None:
+def train(
+    kind: str, size: int, lowercase: bool, texts: Callable[[], Iterator[str]], out: Path, max_tokens: int
+) -> None:
     """Learn a "wordpiece" or "unigram" tokenizer from paragraphs and write its files to `out`.
 
+    The same text gives the same tokenizer; `texts` is called for each time that the text is gone through.
     `max_tokens` is where callers of the model are to cut texts. Raises InputError where the text is too little for
     the vocabulary asked for.
     """

@@ -1,5 +1,7 @@
 """Examples are pure functions of seed and number; every epoch has every row once."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,7 @@ def test_the_special_pieces_and_types_are_where_bert_has_them(made: tuple[Corpus
     pieces = made[1]
     for number in range(50):
         one = training(made)[number]
-        whole = np.where(one["labels"] == NOT_ASKED, one["input_ids"], one["labels"])
+        whole: Any = np.where(one["labels"] == NOT_ASKED, one["input_ids"], one["labels"])
         ends = np.flatnonzero(whole == pieces.sep)
         assert whole[0] == pieces.cls
         assert (whole == pieces.cls).sum() == 1
