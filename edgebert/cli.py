@@ -309,6 +309,36 @@ def init(
 
 
 @app.command()
+def pretrain(
+    recipe: Path,
+    out: Annotated[Path, typer.Option("-o", "--out", help="where the model folder is written")] = Path(
+        "pretrained"
+    ),
+    overrides: Set = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="start over, whatever is there")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on raw text, from scratch or from a checkpoint; in processes of `accelerate launch`."""
+    from edgebert.pretraining import launching, outcome, project, run
+    from edgebert.pretraining import recipe as recipes
+    from edgebert.report import pretrained, progress
+
+    launching.complete()
+    try:
+        checked = project.read(recipes.load(recipe, overrides))
+        with _progress_console() as console, progress.Bars(console) as bars:
+            found = run.run(checked, out, bars, fresh=fresh)
+    except EdgeBertError as error:
+        if launching.is_first():
+            raise
+        raise typer.Exit(error.status) from None  # the first process tells it, once
+    if found is None:
+        return
+    told = outcome.short(found, out / checked.recipe.name)
+    _print_json(told) if as_json else _console().print(pretrained.summary(told))
+
+
+@app.command()
 def doctor(
     install: Annotated[str | None, typer.Option(help="set up a tool that needs an environment of its own")] = None,
     as_json: AsJson = False,

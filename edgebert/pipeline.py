@@ -15,7 +15,7 @@ from edgebert import planning, processes, proof, quiet, recipe
 from edgebert.device import bundle as bundles
 from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
 from edgebert.manifest import Manifest
-from edgebert.steps import Outcome, Plan, Step
+from edgebert.steps import Named, Outcome, Plan, Step
 from edgebert.store import ENTRY, Store, replace_folder
 from edgebert.verdict import Verdict, holds
 
@@ -25,26 +25,26 @@ WAIT_SECONDS = 0.5  # between looks for a step that another process makes
 class Watch(Protocol):
     """Who wants to see a build go on."""
 
-    def begin(self, step: Step, cached: bool) -> None:
+    def begin(self, step: Named, cached: bool) -> None:
         """A step starts, or is found finished in the store."""
 
     def tell(self, done: int, total: int) -> None:
         """How far the running step is."""
 
-    def end(self, step: Step) -> None:
+    def end(self, step: Named) -> None:
         """A step is finished."""
 
 
 class Unwatched:
     """Nobody looks."""
 
-    def begin(self, step: Step, cached: bool) -> None:
+    def begin(self, step: Named, cached: bool) -> None:
         """Nothing."""
 
     def tell(self, done: int, total: int) -> None:
         """Nothing."""
 
-    def end(self, step: Step) -> None:
+    def end(self, step: Named) -> None:
         """Nothing."""
 
 
@@ -128,8 +128,8 @@ def run(
     Where several processes were launched, those after the first help to train, and return nothing.
     """
     quiet.prepare()
-    _check_writable(out, f"-o {out}")
-    _check_writable(plan.store, f"EDGEBERT_STORE={plan.store}")
+    check_writable(out, f"-o {out}")
+    check_writable(plan.store, f"EDGEBERT_STORE={plan.store}")
     store = Store(plan.store)
     store.sweep()
     if fresh and processes.rank() == 0:
@@ -206,7 +206,8 @@ def _is_there(place: Path, digest: str) -> bool:
         return False
 
 
-def _check_writable(out: Path, said: str) -> None:
+def check_writable(out: Path, said: str) -> None:
+    """Make a folder to write to. Raises InputError, naming it as the user `said` it, where that cannot be done."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{said}: cannot be written to: it is a file, not a folder")
     try:

@@ -32,23 +32,23 @@ def of(project: Project, steps: Mapping[str, Step]) -> dict[str, Any]:
             **fingerprint.versions((*packages, "ai_edge_litert", "numpy")),
         },
         "source": {
-            "model": _portable(recipe.model.source),
+            "model": portable(recipe.model.source),
             "sha256": sources.fingerprint(project.source).get(sources.WEIGHTS),
             "licence": sources.licence(project.source),
         },
         "data": project.splits.digests(),
-        "recipe": _portable(written),
+        "recipe": portable(written),
         "seed": recipe.seed,
         "steps": {name: step.key for name, step in steps.items()},
     }
 
 
-def _portable(value: Any) -> Any:
+def portable(value: Any) -> Any:
     """Absolute paths in a recipe's values cut to their last part: they name this machine and its user."""
     if isinstance(value, dict):
-        return {key: _portable(one) for key, one in value.items()}
+        return {key: portable(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_portable(one) for one in value]
+        return [portable(one) for one in value]
     if isinstance(value, str) and value.startswith(("/", "~")):
         return Path(value).name
     return value

@@ -120,9 +120,7 @@ def load(path: Path, overrides: list[str] | None = None, allow_code: bool = Fals
 
     `overrides` are `a.b=TOML` strings laid over the file. Raises InputError.
     """
-    table = tables.read(path)
-    for override in overrides or []:
-        table = tables.merge(table, _override(override))
+    table = tables.overridden(tables.read(path), overrides or [])
     where = str(path)
     if "folder" in table:
         raise InputError(f"{where}: unknown key 'folder'")
@@ -132,29 +130,6 @@ def load(path: Path, overrides: list[str] | None = None, allow_code: bool = Fals
     if isinstance(recipe, list) or faults:
         raise InputError(faults)
     return recipe
-
-
-def _override(text: str) -> dict[str, Any]:
-    import tomllib
-
-    key, sign, value = text.partition("=")
-    if not sign or not _is_key(key):
-        raise InputError(f"--set {text}: write it as key=value, such as finetune.epochs=3")
-    for candidate in (value, f'"{value}"'):  # a bare word is taken as a string
-        try:
-            return tomllib.loads(f"{key.strip()} = {candidate}")
-        except tomllib.TOMLDecodeError:
-            continue
-    raise InputError(f"--set {text}: '{value}' is not a TOML value")
-
-
-def _is_key(text: str) -> bool:
-    import tomllib
-
-    try:
-        return bool(tomllib.loads(f"{text.strip()} = 0"))
-    except tomllib.TOMLDecodeError:
-        return False
 
 
 def _name_faults(table: dict[str, Any], path: Path, allow_code: bool) -> list[str]:

@@ -108,7 +108,7 @@ def _check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str,
         raise InputError(f"{folder}/config.json: not JSON: {error}") from None
     if not isinstance(config, dict):
         raise InputError(f"{folder}/config.json: not a JSON object")
-    _check_tokenizer(folder)
+    check_tokenizer(folder)
     kind = str(config.get("model_type"))
     for name, kinds in architectures.items():
         if kind in kinds:
@@ -124,7 +124,7 @@ def positions(folder: Path) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _check_tokenizer(folder: Path) -> None:
+def check_tokenizer(folder: Path) -> None:
     """Raise InputError where tokenizer.json is there and is not one; its absence is told when it is loaded.
 
     Raises SurroundingsError where one must be made of a SentencePiece model and cannot be here.

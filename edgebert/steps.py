@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edgebert import fingerprint
 from edgebert.distillation import Distil
@@ -15,6 +15,19 @@ from edgebert.recipe import Recipe
 from edgebert.store import key_of
 from edgebert.target import Target
 from edgebert.verdict import Verdict
+
+
+class Named(Protocol):
+    """A piece of work that can be watched."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+
+    @property
+    def about(self) -> str:
+        """What it is, for people."""
+
 
 Tell = Callable[[int, int], None]  # how many units of the step's work are done, of how many
 Work = Callable[[list[Path], Path, Tell], None]  # inputs' folders, the folder to fill, progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +59,32 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
+
+
+def overridden(table: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`table` with `a.b=TOML` strings laid over it. Raises InputError for one that is not of that form."""
+    for text in overrides:
+        table = merge(table, _override(text))
+    return table
+
+
+def _override(text: str) -> dict[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign or not _is_key(key):
+        raise InputError(f"--set {text}: write it as key=value, such as seed=7")
+    for candidate in (value, f'"{value}"'):  # a bare word is taken as a string
+        try:
+            return tomllib.loads(f"{key.strip()} = {candidate}")
+        except tomllib.TOMLDecodeError:
+            continue
+    raise InputError(f"--set {text}: '{value}' is not a TOML value")
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return bool(tomllib.loads(f"{text.strip()} = 0"))
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def _fault(model: type[BaseModel], fault: dict[str, Any], where: str) -> str:

@@ -156,7 +156,7 @@ def test_set_keeps_the_neighbours_and_the_last_one_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("seed", "--set seed: write it as key=value, such as finetune.epochs=3"),
+        ("seed", "--set seed: write it as key=value, such as seed=7"),
         ("=3", "--set =3: write it as key=value"),
         ("a b=3", "--set a b=3: write it as key=value"),
         ('name="open', "--set name=\"open: '\"open' is not a TOML value"),

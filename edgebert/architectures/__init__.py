@@ -69,6 +69,10 @@ class Architecture(Protocol):
         """Parts of the names of parameters that a task learns anew."""
 
     @property
+    def PAIR_HEAD(self) -> str | None:
+        """The module of an AutoModelForPreTraining that classifies pairs of segments; None: there is none."""
+
+    @property
     def KEYS(self) -> Keys:
         """What the config calls the sizes."""
 
@@ -89,7 +93,10 @@ class Architecture(Protocol):
         """Where the attention heads and feed-forward matrices of one of `layers` are."""
 
     def masked_lm_head(self, model: Any, hidden: Any) -> Any:
-        """Logits [..., vocabulary] of an AutoModelForMaskedLM for the encoder's output [..., hidden]."""
+        """Logits [..., vocabulary] of the masked-language head for the encoder's output [..., hidden].
+
+        The model is an AutoModelForMaskedLM, or an AutoModelForPreTraining where there is a PAIR_HEAD.
+        """
 
     def cut(
         self, values: Mapping[str, Any], weights: Mapping[str, Any], keep: Sequence[int]

@@ -17,6 +17,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "unigram"
 READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
+PAIR_HEAD = "sop_classifier"
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

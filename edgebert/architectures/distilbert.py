@@ -13,6 +13,7 @@ INPUTS = ("input_ids", "attention_mask")
 TOKENIZER = "wordpiece"
 READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.")  # the first is also the end of pre_classifier
+PAIR_HEAD: str | None = None
 KEYS = Keys("n_layers", "n_heads", ("dim", "hidden_dim"))
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "distilbert-base": {

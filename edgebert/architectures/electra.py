@@ -13,6 +13,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
 READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.")
+PAIR_HEAD: str | None = None
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

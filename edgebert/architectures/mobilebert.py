@@ -13,6 +13,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
 READS_PADDING = True  # embeddings of three neighbouring words are joined
 HEAD = ("classifier.", "qa_outputs.", "pooler.")  # the published models have a pooler without weights
+PAIR_HEAD = "cls.seq_relationship"
 KEYS = Keys(
     "num_hidden_layers", "num_attention_heads", ("hidden_size", "intra_bottleneck_size", "intermediate_size")
 )
@@ -71,7 +72,7 @@ def parts(layer: Any) -> Parts:
 
 def masked_lm_head(model: Any, hidden: Any) -> Any:
     """Logits [..., vocabulary] of MobileBertForMaskedLM for hidden states [..., hidden]."""
-    return model.cls(hidden)
+    return model.cls.predictions(hidden)
 
 
 def cut(values: Mapping[str, Any], weights: Mapping[str, Any], keep: Sequence[int]) -> tuple[Values, Weights]:

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from edgebert.steps import Step
+from edgebert.steps import Named
 
 
 class Bars:
@@ -45,7 +45,7 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def begin(self, step: Step, cached: bool) -> None:
+    def begin(self, step: Named, cached: bool) -> None:
         """Show the step; one that is cached is told when it ends."""
         if cached:
             self._cached.add(step.key)
@@ -59,7 +59,7 @@ class Bars:
         if self._tasks:
             self._progress.update(list(self._tasks.values())[-1], completed=done, total=total)
 
-    def end(self, step: Step) -> None:
+    def end(self, step: Named) -> None:
         """Leave a line that says how long it took, or that it was there."""
         task = self._tasks.pop(step.key, None)
         if task is None:

@@ -22,7 +22,8 @@ def run(source: Path, architecture: str, out: Path) -> Artifact:
     (out / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
     reads_padding = members.find("architectures", architecture).READS_PADDING
     parameters = _weights(source, out / WEIGHTS, int(config.get("pad_token_id", 0)) if reads_padding else None)
-    _tokenizer(source, out)
+    tokenizer(source, out)
+    _check_pieces(source, out)
     return Artifact(form="torch", architecture=architecture, parameters=parameters, folder=out).write()
 
 
@@ -60,8 +61,8 @@ def _weights(source: Path, to: Path, padding: int | None) -> int:
     return sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point())
 
 
-def _tokenizer(source: Path, out: Path) -> None:
-    """Copy the tokenizer without its padding and truncation, which belong to whoever calls it."""
+def tokenizer(source: Path, out: Path) -> None:
+    """Copy the tokenizer without its padding and truncation, which belong to its caller. Raises InputError."""
     path = source / "tokenizer.json"
     if not path.is_file():
         if not any((source / name).is_file() for name in VOCABULARIES):  # transformers would make up an empty one
@@ -73,23 +74,22 @@ def _tokenizer(source: Path, out: Path) -> None:
         except Exception as error:  # the library below it raises bare Exception for a faulty file
             raise InputError(f"{source}: no tokenizer.json, and none can be made: {error}") from None
         path = out / "tokenizer.json"
-    tokenizer = json.loads(path.read_text(encoding="utf-8"))
-    tokenizer |= {"padding": None, "truncation": None}
-    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False, indent=1), encoding="utf-8")
+    parts = json.loads(path.read_text(encoding="utf-8"))
+    parts |= {"padding": None, "truncation": None}
+    (out / "tokenizer.json").write_text(json.dumps(parts, ensure_ascii=False, indent=1), encoding="utf-8")
     for name in ("tokenizer_config.json", "special_tokens_map.json", "spiece.model"):
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
-    _check_pieces(source, tokenizer, out)
-    vocabulary = tokenizer["model"].get("vocab")
-    if tokenizer["model"].get("type") == "WordPiece" and isinstance(vocabulary, dict):
+    vocabulary = parts["model"].get("vocab")
+    if parts["model"].get("type") == "WordPiece" and isinstance(vocabulary, dict):
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
         (out / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")
 
 
-def _check_pieces(source: Path, tokenizer: dict[str, Any], out: Path) -> None:
+def _check_pieces(source: Path, out: Path) -> None:
     from tokenizers import Tokenizer
 
-    pieces = Tokenizer.from_str(json.dumps(tokenizer)).get_vocab()
+    pieces = Tokenizer.from_file(str(out / "tokenizer.json")).get_vocab()
     highest = max(pieces.values(), default=0)
     rows = json.loads((out / "config.json").read_text(encoding="utf-8")).get("vocab_size", 0)
     if highest >= rows:

@@ -44,6 +44,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"training_steps"},
     {"planning", "validation"},
     {"pipeline"},
+    {"pretraining"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -1,0 +1,1 @@
+"""Pre-training from raw text: a recipe of its own kind becomes a model folder that `[model] source` accepts."""
