@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from edgebert import processes
+from edgebert import epochs, processes
+from edgebert.epochs import Epoch, best
 from edgebert.errors import InputError
 
 Batch = dict[str, Any]
 POOL = 50  # batches that are sorted by length together; transformers groups as many
-HISTORY, STATE = "history.json", "trainer_state.json"
+STATE = "trainer_state.json"
 SHOWN = 10  # rows of a batch that a message names
 
 
@@ -54,21 +55,6 @@ class Material:
     loss: Callable[[Any, Batch], Any]
     score: Callable[[Any], tuple[float, float]]
     name: Callable[[int], str]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What the model was worth on dev after `step` steps, and the mean training loss of the epoch."""
-
-    step: int
-    quality: float
-    dev_loss: float
-    loss: float
-
-    @property
-    def worth(self) -> tuple[float, float]:
-        """What chooses between epochs: the loss decides where quality is equal."""
-        return self.quality, -self.dev_loss
 
 
 def train(
@@ -102,11 +88,11 @@ def train(
     trainer.give(material, batches, keeper)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     processes.meet()  # the first has written what all read
-    epochs = read_history(room)
-    model.load_state_dict(load_file(_best_file(room, epochs)), strict=False)  # a tied weight is there once
+    found = epochs.read(room)
+    model.load_state_dict(load_file(_best_file(room, found)), strict=False)  # a tied weight is there once
     model.to("cpu").eval()
     processes.meet()  # and may remove it once all have
-    return epochs
+    return found
 
 
 class LengthBatches(torch.utils.data.Sampler[list[int]]):  # type: ignore[misc]  # torch is not read by mypy
@@ -214,7 +200,7 @@ class _Keeper(TrainerCallback):  # type: ignore[misc]
         self._model, self._material, self._batches, self._room, self._tell = model, material, batches, room, tell
         self._writes = writes
         done = _step(last) if last else 0
-        self.epochs = [epoch for epoch in read_history(room) if epoch.step <= done]
+        self.epochs = [epoch for epoch in epochs.read(room) if epoch.step <= done]
         self._losses: list[Any] = []
 
     def see(self, loss: Any) -> None:
@@ -242,9 +228,7 @@ class _Keeper(TrainerCallback):  # type: ignore[misc]
             draft = self._room / "best.draft"
             save_file(weights, draft)
             draft.replace(self._room / f"best-{state.global_step}.safetensors")
-        draft = self._room / f"{HISTORY}.draft"
-        draft.write_text(json.dumps([asdict(epoch) for epoch in self.epochs], indent=1), encoding="utf-8")
-        draft.replace(self._room / HISTORY)
+        epochs.keep(self._room, self.epochs)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint is there: weights that were best before are not needed any more."""
@@ -258,39 +242,11 @@ class _Keeper(TrainerCallback):  # type: ignore[misc]
         return f"the last good checkpoint is kept in {last}; " if last else ""
 
 
-def read_history(room: Path) -> list[Epoch]:
-    """The epochs of a training so far."""
-    try:
-        return [Epoch(**one) for one in json.loads((room / HISTORY).read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        return []
-
-
-def write_history(folder: Path, histories: dict[int, list[Epoch]]) -> None:
-    """Keep the epochs of each seed beside the model that came of them."""
-    told = {str(seed): [asdict(epoch) for epoch in epochs] for seed, epochs in histories.items()}
-    (folder / HISTORY).write_text(json.dumps(told, indent=1), encoding="utf-8")
-
-
-def summary(histories: dict[int, list[Epoch]], chosen: int) -> dict[str, Any]:
-    """What an artifact tells of its training."""
-    return {
-        "chosen_seed": chosen,
-        "dev_quality": {str(seed): best(epochs).quality for seed, epochs in histories.items()},
-        "processes": processes.count(),
-    }
-
-
-def best(epochs: Sequence[Epoch]) -> Epoch:
-    """The epoch whose weights are kept."""
-    return max(epochs, key=lambda epoch: (math.isfinite(epoch.dev_loss), epoch.worth))
-
-
-def _best_file(room: Path, epochs: Sequence[Epoch]) -> Path:
+def _best_file(room: Path, found: Sequence[Epoch]) -> Path:
     """The weights of the best epoch. Raises InputError where no epoch's were of any use."""
-    if not math.isfinite(best(epochs).dev_loss):
+    if not math.isfinite(best(found).dev_loss):
         raise InputError("training diverged: the loss on dev is not a number; lower the learning rate")
-    return room / f"best-{best(epochs).step}.safetensors"
+    return room / f"best-{best(found).step}.safetensors"
 
 
 def _mean(losses: Sequence[Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -26,19 +27,20 @@ def finetuned(project: Project) -> Step:
     recipe, loaded = project.recipe, _load(project.recipe.model.source, project.source, project.architecture)
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
-        finetune.run(
-            artifact.read(inputs[0]),
-            project.task,
-            project.architecture,
-            project.splits,
-            project.decoding,
-            recipe.finetune,
-            recipe.seed,
-            _room(project, step),
-            out,
-            tell,
-            project.max_tokens,
-        )
+        with _room(project, step) as room:
+            finetune.run(
+                artifact.read(inputs[0]),
+                project.task,
+                project.architecture,
+                project.splits,
+                project.decoding,
+                recipe.finetune,
+                recipe.seed,
+                room,
+                out,
+                tell,
+                project.max_tokens,
+            )
 
     settings = {
         **_rows(project),
@@ -53,42 +55,41 @@ def finetuned(project: Project) -> Step:
     return step
 
 
-def distilled(project: Project, school: Schooling, teacher: Step) -> Step:
+def distilled(project: Project, schooling: Schooling, teacher: Step) -> Step:
     """The student of a teacher that is trained."""
-    settings, own = school.settings, replace(project, architecture=school.architecture)
-    changed = _augment(project, school, teacher)
+    settings, own = schooling.settings, replace(project, architecture=schooling.architecture)
+    changed = _augment(project, schooling, teacher)
     extra = (changed,) if changed else ()
-    taught = [_teach(project, school, teacher, extra, first=True)]
-    for source in school.teachers:
+    taught = [_teach(project, schooling, teacher, extra, first=True)]
+    for source in schooling.teachers:
         theirs = replace(
             project,
             recipe=project.recipe.model_copy(update={"finetune": None}),
             architecture=source.architecture,
             source=source.folder,
         )
-        taught.append(_teach(theirs, school, finetuned(theirs), extra, first=False))
-    start = [_load(school.start.name, school.start.folder, school.start.architecture)] if school.start else []
+        taught.append(_teach(theirs, schooling, finetuned(theirs), extra, first=False))
+    begin = schooling.start
+    start = [_load(begin.name, begin.folder, begin.architecture)] if begin else []
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         first, *rest = inputs
         beginning = artifact.read(rest.pop(0)) if start else None
         copies = rest.pop(0) if changed else None
         taught_by = artifact.read(first)
-        distil.run(
-            distil.School(taught_by, beginning, rest, copies),
-            _syllabus(own, school, taught_by),
-            school.blueprint,
-            settings,
-            project.recipe.seed,
-            _room(project, step),
-            out,
-            tell,
-        )
+        school = distil.School(taught_by, beginning, rest, copies)
+        rows = _syllabus(own, schooling, taught_by)
+        with _room(project, step) as room:
+            distil.run(school, rows, schooling.blueprint, settings, project.recipe.seed, room, out, tell)
 
-    told = {**_rows(own), **_texts(school), "distil": settings.model_dump(), "seed": project.recipe.seed}
-    told["student"] = [school.blueprint.architecture, school.blueprint.keep, dict(school.blueprint.values)]
+    told = {**_rows(own), **_texts(schooling), "distil": settings.model_dump(), "seed": project.recipe.seed}
+    told["student"] = [
+        schooling.blueprint.architecture,
+        schooling.blueprint.keep,
+        dict(schooling.blueprint.values),
+    ]
     seeds = f", best of {settings.seeds} seeds" if settings.seeds > 1 else ""
-    about = f"distil {school.blueprint.about()}, {settings.epochs} epochs{seeds}"
+    about = f"distil {schooling.blueprint.about()}, {settings.epochs} epochs{seeds}"
     step = Step("distil", about, told, (teacher, *start, *extra, *taught), _modules(own), NEEDS, work, True)
     return step
 
@@ -102,9 +103,9 @@ def _load(name: str, folder: Path, architecture: ModuleType) -> Step:
     return Step("load", f"load {name}", settings, (), (architecture.__name__,), needs, work)
 
 
-def _teach(project: Project, school: Schooling, teacher: Step, changed: tuple[Step, ...], first: bool) -> Step:
+def _teach(project: Project, schooling: Schooling, teacher: Step, changed: tuple[Step, ...], first: bool) -> Step:
     """What a teacher says to every row; of the first one also how it comes to it."""
-    loss, layers = school.settings.loss, sorted({pair[1] for pair in school.settings.layer_map or ()})
+    loss, layers = schooling.settings.loss, sorted({pair[1] for pair in schooling.settings.layer_map or ()})
     wanted = Wanted(
         hidden=layers if first and loss.hidden else [],
         relations=layers if first and (loss.attention or loss.relation) else [],
@@ -113,33 +114,33 @@ def _teach(project: Project, school: Schooling, teacher: Step, changed: tuple[St
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         copies, known = inputs[1] if changed else None, artifact.read(inputs[0])
         known = known.model_copy(update={"max_tokens": project.max_tokens})
-        teach.run(known, _syllabus(project, school, known), copies, wanted, out, tell)
+        teach.run(known, _syllabus(project, schooling, known), copies, wanted, out, tell)
 
-    settings = {**_rows(project), **_texts(school), "hidden": wanted.hidden, "relations": wanted.relations}
+    settings = {**_rows(project), **_texts(schooling), "hidden": wanted.hidden, "relations": wanted.relations}
     settings["max_tokens"] = project.max_tokens
-    rows = len(project.splits.train.rows) + (len(school.unlabelled.rows) if school.unlabelled else 0)
+    rows = len(project.splits.train.rows) + (len(schooling.unlabelled.rows) if schooling.unlabelled else 0)
     about = f"ask the teacher about {rows} rows" + (" and their copies" if changed else "")
     return Step("teach", about, settings, (teacher, *changed), _modules(project), NEEDS, work)
 
 
-def _augment(project: Project, school: Schooling, teacher: Step) -> Step | None:
-    settings, source = school.settings.augment, school.masked
+def _augment(project: Project, schooling: Schooling, teacher: Step) -> Step | None:
+    settings, source = schooling.settings.augment, schooling.masked
     if settings is None or source is None:
         return None
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
-        masked, rows = artifact.read(inputs[0]), _syllabus(project, school, artifact.read(inputs[1]))
+        masked, rows = artifact.read(inputs[0]), _syllabus(project, schooling, artifact.read(inputs[1]))
         augment.run(masked, rows, project.max_tokens, settings, project.recipe.seed, out, tell)
 
-    told = {**_rows(project), **_texts(school), "augment": settings.model_dump(), "seed": project.recipe.seed}
+    told = {**_rows(project), **_texts(schooling), "augment": settings.model_dump(), "seed": project.recipe.seed}
     about = f"change words of the rows, {settings.copies} copies each"
     masked = _load(source.name, source.folder, source.architecture)
     return Step("augment", about, told, (masked, teacher), _modules(project), NEEDS, work)
 
 
-def _syllabus(project: Project, school: Schooling, teacher: Artifact) -> Syllabus:
+def _syllabus(project: Project, schooling: Schooling, teacher: Artifact) -> Syllabus:
     lesson = Lesson(project.task, project.architecture, project.splits, teacher.labels, project.decoding)
-    return Syllabus(lesson, school.unlabelled.rows if school.unlabelled else [])
+    return Syllabus(lesson, schooling.unlabelled.rows if schooling.unlabelled else [])
 
 
 def _rows(project: Project) -> dict[str, Any]:
@@ -153,8 +154,8 @@ def _rows(project: Project) -> dict[str, Any]:
     }
 
 
-def _texts(school: Schooling) -> dict[str, Any]:
-    return {"unlabelled": school.unlabelled.sha256 if school.unlabelled else None}
+def _texts(schooling: Schooling) -> dict[str, Any]:
+    return {"unlabelled": schooling.unlabelled.sha256 if schooling.unlabelled else None}
 
 
 def _modules(project: Project) -> tuple[str, ...]:
@@ -166,5 +167,5 @@ def decoder(project: Project) -> str:
     return f"edgebert.device.decoding.{project.task.NAME.replace('-', '_')}"
 
 
-def _room(project: Project, step: Step) -> Path:
-    return Store(project.store).unfinished(step.stage, step.key)
+def _room(project: Project, step: Step) -> AbstractContextManager[Path]:
+    return Store(project.store).room(step.stage, step.key)

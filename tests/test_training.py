@@ -11,9 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from edgebert import epochs as epochs_of
 from edgebert import training
+from edgebert.epochs import Epoch
 from edgebert.errors import InputError
-from edgebert.training import Course, Epoch, LengthBatches, Material
+from edgebert.training import Course, LengthBatches, Material
 
 COURSE = Course(epochs=3, batch=8, learning_rate=0.05, head_learning_rate=0.05, seed=5)
 ROWS = 42
@@ -104,7 +106,7 @@ def test_something_is_learned_and_the_best_epoch_is_kept(tmp_path: Path) -> None
     epochs = train(tmp_path, material(score=score), model=model)
     assert [epoch.quality for epoch in epochs] == [0.2, 0.9, 0.1]
     assert epochs[-1].loss < epochs[0].loss
-    assert training.best(epochs).step == 12
+    assert epochs_of.best(epochs).step == 12
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, states[1][name])
         assert not torch.equal(tensor, states[2][name])
@@ -112,7 +114,7 @@ def test_something_is_learned_and_the_best_epoch_is_kept(tmp_path: Path) -> None
 
 def test_the_loss_on_dev_decides_between_epochs_of_equal_quality() -> None:
     epochs = [Epoch(1, 0.5, 0.4, 0), Epoch(2, 0.5, 0.3, 0), Epoch(3, 0.4, 0.1, 0), Epoch(4, 0.6, math.nan, 0)]
-    assert training.best(epochs).step == 2
+    assert epochs_of.best(epochs).step == 2
 
 
 class Stop(Exception):

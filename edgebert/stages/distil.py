@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebert import inner_states, students
+from edgebert import epochs, inner_states, students
 from edgebert.artifact import Artifact
 from edgebert.distillation import Distil
+from edgebert.epochs import Epoch
 from edgebert.errors import InputError
 from edgebert.inner_states import HIDDEN, KEY, QUERY, VALUE, hidden_distance, relation_distance
 from edgebert.lessons import DevScore, Lesson, Numbered, padded
@@ -60,9 +61,11 @@ def run(
         raise InputError(
             "distil.teachers: the tokenizers of the teachers do not cut the rows as the student's does"
         )
-    found: list[tuple[int, list[training.Epoch], Any]] = []
+    models: dict[int, Any] = {}
+    history: dict[int, list[Epoch]] = {}
     for number in range(settings.seeds):
-        model = _student(school, lesson, blueprint, settings, seed + number, room / f"start-{number}")
+        one = seed + number
+        models[one] = model = _student(school, lesson, blueprint, settings, one, room / f"start-{number}")
         heads = inner_states.heads(model, lesson.architecture)
         material = training.Material(
             lengths=lengths,
@@ -76,21 +79,18 @@ def run(
             batch=settings.batch,
             learning_rate=settings.learning_rate,
             head_learning_rate=settings.learning_rate,
-            seed=seed + number,
+            seed=one,
         )
-        epochs = training.train(
-            model, material, course, (), room / f"seed-{number}", _shifted(tell, number, settings.seeds)
-        )
-        found.append((seed + number, epochs, model))
-    best = max(found, key=lambda one: training.best(one[1]).worth)
-    best[2].save_pretrained(out)
+        progress = _shifted(tell, number, settings.seeds)
+        history[one] = training.train(model, material, course, (), room / f"seed-{number}", progress)
+    chosen = max(history, key=lambda one: epochs.best(history[one]).worth)
+    models[chosen].save_pretrained(out)
     teacher.copy_tokenizer(out)
-    histories = {one: epochs for one, epochs, _ in found}
-    training.write_history(out, histories)
+    epochs.write(out, history)
     update = {
         "architecture": blueprint.architecture,
-        "parameters": sum(parameter.numel() for parameter in best[2].parameters()),
-        "training": training.summary(histories, best[0]),
+        "parameters": sum(parameter.numel() for parameter in models[chosen].parameters()),
+        "training": epochs.summary(history, chosen),
         "folder": out,
     }
     return teacher.model_copy(update=update).write()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert import checkpoint
+from edgebert import checkpoint, epochs
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Splits
@@ -119,6 +119,6 @@ def _train(
         head_learning_rate=settings.head_learning_rate or 10 * settings.learning_rate,
         seed=seed,
     )
-    epochs = training.train(model, material, course, architecture.HEAD, room, tell)
-    training.write_history(out, {seed: epochs})
-    return training.summary({seed: epochs}, seed)
+    history = {seed: training.train(model, material, course, architecture.HEAD, room, tell)}
+    epochs.write(out, history)
+    return epochs.summary(history, seed)

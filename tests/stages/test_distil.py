@@ -16,6 +16,7 @@ from edgebert import artifact, inner_states, members, scoring, students, trainin
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Split, Splits
 from edgebert.distillation import Distil, Student, Weights
+from edgebert.epochs import Epoch
 from edgebert.errors import InputError
 from edgebert.lessons import DevScore, Lesson, padded
 from edgebert.recipe import Finetune
@@ -246,11 +247,11 @@ def test_the_best_of_several_seeds_is_written_and_all_are_told(
     worths = {1: 0.7, 2: 0.9, 3: 0.8}
     seeds: list[int] = []
 
-    def pretended(model: Any, material: Any, course: Any, *_: Any) -> list[training.Epoch]:
+    def pretended(model: Any, material: Any, course: Any, *_: Any) -> list[Epoch]:
         seeds.append(course.seed)
         with torch.no_grad():
             model.classifier.bias.fill_(course.seed)
-        return [training.Epoch(1, worths[course.seed], 0.1, 0.1)]
+        return [Epoch(1, worths[course.seed], 0.1, 0.1)]
 
     monkeypatch.setattr(training, "train", pretended)
     student = learn(teacher, tmp_path, QUICK.model_copy(update={"seeds": 3}))
