@@ -179,6 +179,14 @@ def test_every_harm_is_met_and_half_of_the_messages_are_acceptable(split: str) -
     assert len(found) >= {"train": 1200, "behaviour": 300}.get(split, 200)
 
 
+def test_no_full_stop_tells_harm_from_what_is_acceptable() -> None:
+    found = [row for split in THREE for row in rows(f"moderation/{split}")]
+    ends = {
+        kind: [row["text"].endswith(".") for row in found if bool(row["label"]) == kind] for kind in (True, False)
+    }
+    assert abs(np.mean(ends[True]) - np.mean(ends[False])) < 0.1
+
+
 def test_each_functionality_asks_one_thing() -> None:
     by_name: dict[str, list[set[str]]] = {}
     for row in rows("moderation/behaviour"):
