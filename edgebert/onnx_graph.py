@@ -106,6 +106,24 @@ def share_tables(model: Any, kept_float: Sequence[str]) -> bool:
     return True
 
 
+def part_tables(model: Any) -> bool:
+    """Give products that read an embedding table a copy of it; whether there was one.
+
+    Static quantizers scale a constant by the axis of its product, which look-ups cannot read.
+    """
+    looked_up = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    tables = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in looked_up}
+    copies = {}
+    for node in model.graph.node:
+        if node.op_type in ("MatMul", "Gemm") and node.input[1] in tables:
+            copies[node.input[1]] = f"{node.input[1]}.product"
+            node.input[1] = copies[node.input[1]]
+    for name, copy in copies.items():
+        model.graph.initializer.append(tables[name])
+        model.graph.initializer[-1].name = copy
+    return bool(copies)
+
+
 def gemm_to_matmul(model: Any) -> None:
     """Rewrite Gemm(x, W^T) + b as MatMul and Add: ONNX Runtime's dynamic quantizer passes Gemm over in silence."""
     from onnx import helper, numpy_helper

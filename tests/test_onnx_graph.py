@@ -12,7 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgebert.onnx_graph import drop_identities, drop_zero_points, products, quantize_tables, share_tables
+from edgebert.onnx_graph import (
+    drop_identities,
+    drop_zero_points,
+    part_tables,
+    products,
+    quantize_tables,
+    share_tables,
+)
 
 WEIGHT = np.random.default_rng(0).random((8, 8), np.float32)
 
@@ -113,6 +120,16 @@ def test_a_product_with_an_embedding_table_reads_the_rows_that_are_looked_up() -
     [after] = run(made)
     np.testing.assert_allclose(after, before, rtol=0, atol=0.02 * np.abs(before).max())
     assert np.abs(after - before).max() > 0
+
+
+def test_a_product_can_have_a_table_of_its_own() -> None:
+    made = tied()
+    [before] = run(made)
+    assert part_tables(made)
+    onnx.checker.check_model(made)
+    assert [node.input[:2] for node in made.graph.node if node.name] == [["w", "ids"], ["h", "w.product"]]
+    np.testing.assert_array_equal(run(made), [before])
+    assert not part_tables(made)
 
 
 @pytest.mark.parametrize(
