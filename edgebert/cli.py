@@ -162,7 +162,10 @@ def answer(
     model: Annotated[str, typer.Option(help="id of a model file in the bundle")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Find the entries of your FAQ that answer questions, with a feature-extraction bundle."""
+    """Find the entries of your FAQ that answer questions, with a feature-extraction bundle.
+
+    The FAQ is read once; its vectors are kept in your cache until its texts or the bundle change.
+    """
     from edgebert import lines
     from edgebert.opening import open_bundle
     from edgebert.report import answers, progress

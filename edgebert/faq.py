@@ -86,7 +86,7 @@ def matches(
     top: int,
     min_score: float | None,
 ) -> list[dict[str, Any]]:
-    """The `top` entries nearest to a query, the best first: index, the entry's texts and the cosine as `score`.
+    """The `top` entries nearest to a query, the best first: index from 0, the entry's texts, `score`: the cosine.
 
     `owners` tells whose each vector is; entries below `min_score` are left out.
     """

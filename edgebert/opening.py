@@ -59,9 +59,9 @@ class Bundle:
     ) -> list[dict[str, Any]]:
         """For each question the `top` entries of a FAQ that fit best: {question, matches, truncated}.
 
-        A FAQ is a data file, or rows, with the columns question and answer, or text. A match has index, the
-        entry's texts and score, the cosine; below `min_score` none is told. `tell` hears how many texts of the FAQ
-        were read. Raises InputError for a bundle of another task, a faulty FAQ or question.
+        A FAQ is a data file, or rows, with the columns question and answer, or text. A match has index, from 0,
+        the entry's texts and score, the cosine; below `min_score` none is told. `tell` hears how many texts of
+        the FAQ were read. Raises InputError for a bundle of another task, a faulty FAQ or question.
         """
         if self.task.NAME != "feature-extraction":
             raise InputError(f"{self.folder}: its task is {self.task.NAME}; a FAQ needs feature-extraction")

@@ -136,6 +136,8 @@ def _label(path: Path, known: Columns, there: Sequence[str]) -> Fitting:
     if lists:
         columns["label"] = lists[0]
         return Fitting("text-classification", columns, lists[0], _of_lists, (text,), "micro-F1")
+    if {"text", "masked"} == known.keys():
+        return Fitting("fill-mask", {**columns, "masked": "masked"}, text, lambda _: "texts with a gap", (text,))
     called = next((name for name in LABELS if name in known and _are_numbers(known[name])), None)
     label = None if called else _likely(known, text)
     if label is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import data, drafting, members, recipe, recognition
+from edgebert import data, drafting, members, recipe
 from edgebert.errors import InputError
 from edgebert.recipe import Recipe
 from tests import toy
@@ -246,6 +246,12 @@ TASKS: list[tuple[list[dict[str, Any]], str, dict[str, str]]] = [
         {"text": "text", "label": "labels"},
     ),
     (
+        [{"text": "a [MASK] day", "masked": "sunny"}] * 9,
+        "fill-mask",
+        {"text": "text", "masked": "masked"},
+    ),
+    ([{"body": f"a text {i}"} for i in range(9)], "fill-mask", {"text": "body"}),
+    (
         [{"text": "a text", "label": "ab"[i % 2], "confidence": 0.5} for i in range(9)],
         "text-classification",
         {"text": "text", "label": "label"},
@@ -265,11 +271,6 @@ def test_the_columns_tell_the_task(
     for split in ("train", "test"):
         path = data.locate(getattr(found.data, split), found.folder, None)
         assert data.read(path, found.data.columns, fault).rows
-
-
-def test_text_alone_is_for_the_words_themselves(tmp_path: Path) -> None:
-    found = recognition.recognize(tmp_path / "rows.jsonl", [{"body": f"a text {i}"} for i in range(9)])
-    assert (found.task, found.columns) == ("fill-mask", {"text": "body"})
 
 
 def test_numbers_of_a_csv_file_are_measured_where_they_have_a_point(tmp_path: Path) -> None:
