@@ -171,8 +171,8 @@ def _in_package(source: str, key: str) -> Path:
 def _on_hub(source: str, revision: str | None, folder: Path, key: str) -> Path:
     if revision is None:
         raise InputError(
-            f"{key} = '{source}': no folder at {folder}; as a Hub id it needs a revision beside it (a commit, so "
-            "that every build reads the same weights)"
+            f"{key} = '{source}': no folder at {folder}; as a Hub id it needs {key.rpartition('.')[0]}.revision "
+            "(a commit, so that every build reads the same weights)"
         )
     members.require(("huggingface_hub",), "loading a model from the Hub", "build")
     from httpx2 import HTTPError

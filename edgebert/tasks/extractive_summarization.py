@@ -121,9 +121,10 @@ def _length(row: Row) -> int:
 
 
 def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
-    """Why there is nothing to choose in any row, or None."""
-    longest = max(len(sentences_of(row)) for row in rows)
-    if longest > decoding["sentences"]:
+    """Why there is nothing to choose in any row with a summary, or None."""
+    lengths = [len(sentences_of(row)) for row in rows if TRUTH in row]
+    longest = max(lengths, default=0)
+    if not lengths or longest > decoding["sentences"]:
         return None
     return f"no text has more than {longest} sentences, and {decoding['sentences']} are chosen: nothing to learn"
 
