@@ -1,4 +1,4 @@
-"""Every architecture can be asked by every task: its file computes what torch does, and pieces find their words."""
+"""Every architecture can be asked by every task: files compute what torch does, and pieces find their words."""
 
 from __future__ import annotations
 
