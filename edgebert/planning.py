@@ -111,7 +111,7 @@ def _quantize(
     rows: list[Row] = []
     if quantizer.NEEDS_BATCHES:
         rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
-    keep = Settings(keep_float=project.recipe.quantize.keep_float)
+    keep = Settings(keep_float=[*project.architecture.KEEP_FLOAT, *project.recipe.quantize.keep_float])
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         source, model = artifact.read(inputs[0]), _cut(artifact.read(inputs[1]), target)

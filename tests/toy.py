@@ -128,7 +128,7 @@ RECIPE = """
 name = "toy"
 task = "text-classification"
 targets = {targets}
-seed = 1
+seed = 2
 
 [model]
 source = "model"
@@ -150,7 +150,7 @@ max_tokens = 32
 
 [gates]
 max_bytes_per_parameter = 1000
-min_agreement = 0.9
+min_agreement = 0.75  # so certain a toy often crosses its out-of-scope threshold
 max_drop = 5.0
 """
 

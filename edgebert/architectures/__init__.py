@@ -73,6 +73,10 @@ class Architecture(Protocol):
         """The module of an AutoModelForPreTraining that classifies pairs of segments; None: there is none."""
 
     @property
+    def KEEP_FLOAT(self) -> tuple[str, ...]:
+        """Patterns of names of an ONNX file's nodes that no quantizer may take, beside those of the recipe."""
+
+    @property
     def KEYS(self) -> Keys:
         """What the config calls the sizes."""
 

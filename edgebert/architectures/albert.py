@@ -18,6 +18,7 @@ TOKENIZER = "unigram"
 READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
 PAIR_HEAD = "sop_classifier"
+KEEP_FLOAT = ()
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

@@ -14,6 +14,7 @@ TOKENIZER = "wordpiece"
 READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.")  # the first is also the end of pre_classifier
 PAIR_HEAD: str | None = None
+KEEP_FLOAT = ()
 KEYS = Keys("n_layers", "n_heads", ("dim", "hidden_dim"))
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "distilbert-base": {

@@ -14,6 +14,7 @@ TOKENIZER = "wordpiece"
 READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.")
 PAIR_HEAD: str | None = None
+KEEP_FLOAT = ()
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

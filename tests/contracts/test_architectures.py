@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from edgebert.artifact import Artifact
 from edgebert.device import runtimes
 from edgebert.formats import ExportShape
 from edgebert.judgement import FLOAT_PRODUCTS
+from edgebert.onnx_graph import products, select
 from edgebert.quantizers import Settings
 from edgebert.sources import WEIGHTS
 from edgebert.stages import export, load
@@ -98,8 +100,6 @@ def logits(one: Artifact, rows: list[Feeds]) -> NDArray[np.float32]:
 def matrices(one: Artifact) -> int:
     """Elements of the weight matrices that a file holds: one that two layers read counts once."""
     if one.form == "onnx":
-        import onnx
-
         graph = onnx.load(str(one.path)).graph
         whole = {onnx.TensorProto.INT64, onnx.TensorProto.INT32}  # positions and biases
         found = [t for t in graph.initializer if len(t.dims) > 1 and t.data_type not in whole]
@@ -168,6 +168,8 @@ def test_an_int8_onnx_file_holds_each_matrix_once_and_all_its_products_are_int8(
     graph = members.find("formats", "onnx").inspect(found.path)
     assert (graph.int8_matmul_share, graph.kept_float) == (1.0, [])
     before = members.find("formats", "onnx").inspect(onnx_file.path)
+    named = products(onnx.load(str(onnx_file.path)))[0]
+    assert select(named, untrained.member.KEEP_FLOAT) == []  # what matches nothing is told
     layers = untrained.torch.config.num_hidden_layers
     assert graph.ops["MatMulInteger"] == len(before.kept_float)
     assert graph.ops.get("MatMul", 0) == 2 * layers  # Q.K and attention.V

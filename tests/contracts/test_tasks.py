@@ -158,7 +158,7 @@ def test_a_bundle_tests_itself_with_what_travels_in_it(life: Life) -> None:
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         assert found["agreement"] == 1.0
-        assert found["score"] is None or found["score"] >= life.toy.FLOOR - 0.1
+        assert found["score"] is None or found["score"] >= life.toy.FLOOR - 0.2
 
 
 def test_the_readme_names_files_of_the_bundle(life: Life) -> None:
