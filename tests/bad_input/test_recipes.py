@@ -29,9 +29,7 @@ def half_written(out: Path) -> list[Path]:
     """
     store = out / ".store"
     drafts = [path for path in out.rglob(".*") if path != store and not path.name.startswith(".unfinished-")]
-    return drafts + [
-        path for path in out.rglob("*") if path.is_file() and not path.is_relative_to(store)
-    ]
+    return drafts + [path for path in out.rglob("*") if path.is_file() and not path.is_relative_to(store)]
 
 
 def refused(run: Run, recipe: Path, *arguments: str) -> str:
