@@ -128,7 +128,7 @@ RECIPE = """
 name = "toy"
 task = "text-classification"
 targets = {targets}
-seed = 1
+seed = 2
 
 [model]
 source = "model"
