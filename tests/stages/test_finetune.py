@@ -64,7 +64,7 @@ def train(
 ) -> Artifact:
     out.mkdir(exist_ok=True)
     room = out.with_name(f"{out.name}.room")
-    return finetune.run(source, TASK, BERT, over or splits(), {}, settings, seed, room, out, lambda *_: None)
+    return finetune.run(source, TASK, BERT, over or splits(), {}, settings, seed, room, out, lambda *_: None, 64)
 
 
 def answers(trained: Artifact, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
