@@ -33,6 +33,8 @@ def question_fault(row: Mapping[str, Any]) -> str | None:
     if "text" in row and "tags" not in row:
         wrong = ill_formed(row["text"])
         return None if wrong is None else f"text {wrong}"
+    if "tokens" not in row and "tags" in row:
+        return f"'tags' without 'tokens'; here are: {', '.join(row)}"
     if "tokens" not in row:
         return f"no column 'text' or 'tokens'; here are: {', '.join(row)}"
     tokens = row["tokens"]
@@ -114,7 +116,7 @@ def _shown(value: object) -> str:
 
 
 def _no_list(value: object) -> str:
-    return "; CSV has no lists: write the rows as JSON Lines" if isinstance(value, str) else ""
+    return "; CSV has no lists: write it as JSON" if isinstance(value, str) else ""
 
 
 def known(row: Mapping[str, Any]) -> bool:

@@ -70,6 +70,7 @@ def test_a_faulty_row_is_told(row: dict[str, Any], fault: str | None) -> None:
         ({"text": "a"}, None),
         ({"tokens": ["a", "b"]}, None),
         ({"words": ["a"]}, "no column 'text' or 'tokens'; here are: words"),
+        ({"text": "a", "tags": ["O"]}, "'tags' without 'tokens'; here are: text, tags"),
         ({"text": ""}, "text is empty"),
         ({"tokens": [""]}, "tokens are all empty"),
     ],
