@@ -21,7 +21,9 @@ def answer(
     """
     logits = np.asarray(windows[0]["outputs"]["logits"], np.float64)
     shares = softmax(logits)
-    best = np.argsort(-logits, kind="stable")[: int(settings["top_k"])]
+    count = min(int(settings["top_k"]), logits.size)
+    best = np.sort(np.argpartition(-logits, count - 1)[:count])  # a whole vocabulary is not sorted
+    best = best[np.argsort(-logits[best], kind="stable")]
     tokens = [{"token": labels[i] if labels else None, "id": int(i), "score": float(shares[i])} for i in best]
     masked = row.get("masked")
     if not isinstance(masked, dict):
