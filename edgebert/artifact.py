@@ -41,7 +41,8 @@ class Artifact(BaseModel):
     """What a stage hands to the next.
 
     `file` is the model file in `folder` ("" for a torch checkpoint, which is the whole folder); `buckets` are the
-    lengths a file of fixed shapes is made for; `decoding` is what the task's decoder goes by.
+    lengths a file of fixed shapes is made for; `decoding` is what the task's decoder goes by; `training` is what
+    the dev split said of each seed that was trained.
     """
 
     form: Literal["torch", "onnx", "tflite"]
@@ -55,6 +56,7 @@ class Artifact(BaseModel):
     buckets: list[int] = Field(default_factory=list)
     signature: Signature | None = None
     precision: str = "fp32"
+    training: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
 
     @property

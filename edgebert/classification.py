@@ -20,6 +20,7 @@ from edgebert.tokenization import Feeds, ill_formed
 from edgebert.verdict import Score, Value
 
 METRIC = "accuracy"
+PROBLEM = "single_label_classification"  # transformers' name of it
 RARE = 0.30  # below this share of positives accuracy flatters, and F1 and PR-AUC stand beside it
 OUTLIER_WEIGHT = 0.5  # of the out-of-scope rows' loss; Hendrycks et al. 2019, "Outlier Exposure", section 4
 
@@ -59,7 +60,7 @@ def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
     return sorted({str(row["label"]) for row in rows} - set(labels))
 
 
-def model(folder: Path, labels: Sequence[str] | None, problem: str = "single_label_classification") -> Any:
+def model(folder: Path, labels: Sequence[str] | None, problem: str = PROBLEM) -> Any:
     """A transformers model with a classification head, in fp32 with plain attention."""
     import torch
     from transformers import AutoModelForSequenceClassification

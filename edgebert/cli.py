@@ -55,6 +55,8 @@ def build(
     plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
     with _progress_console() as console, progress.Bars(console) as bars:
         outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict)
+    if not outcomes:  # one of several processes that is not the first: it has helped, and says nothing
+        raise typer.Exit(0)
     verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
     passed = all(verdict.passed for verdict in verdicts.values())
     if as_json:
@@ -92,7 +94,8 @@ def plan(
         for s in found.steps()
     ]
     gates = {n: found.recipe.gates_for(t).model_dump(exclude_none=True) for n, t in found.targets.items()}
-    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates})
+    distil = found.distil.model_dump(mode="json", exclude_none=True) if found.distil else None
+    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates, "distil": distil})
 
 
 @app.command()
@@ -143,6 +146,40 @@ def predict(
         _print_json({"bundle": opened.manifest.name, "task": opened.manifest.task, "predictions": answers})
     else:
         _console().print(terminal.predictions(answers))
+
+
+@app.command()
+def answer(
+    bundle: Path,
+    faq: Annotated[Path, typer.Argument(help="data file with the columns question and answer, or text")],
+    questions: Annotated[
+        list[str], typer.Argument(metavar="QUESTION...", help="texts, or - for lines of standard input")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="entries to tell for each question")] = 3,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", min=-1, max=1, help="tell no entry that fits less")
+    ] = None,
+    model: Annotated[str, typer.Option(help="id of a model file in the bundle")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Find the entries of your FAQ that answer questions, with a feature-extraction bundle.
+
+    The FAQ is read once; its vectors are kept in your cache until its texts or the bundle change.
+    """
+    from edgebert import lines
+    from edgebert.opening import open_bundle
+    from edgebert.report import answers, progress
+
+    rows = lines.rows(questions)
+    if not rows:
+        raise InputError("no question was given")
+    opened = open_bundle(bundle, model)
+    with _progress_console() as console, progress.counting(console, f"reading {faq.name}") as tell:
+        found = opened.answer(faq, rows, top, min_score, tell)
+    if as_json:
+        _print_json({"bundle": opened.manifest.name, "answers": found})
+    else:
+        _console().print(answers.matches(found))
 
 
 @app.command()

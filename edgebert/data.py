@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgebert import members
 from edgebert.errors import InputError, SurroundingsError
+from edgebert.tokenization import ill_formed
 
 Row = dict[str, Any]
 Fault = Callable[[Row], "str | None"]
@@ -74,6 +75,39 @@ def read(path: Path, columns: dict[str, str], fault_of: Fault) -> Split:
     if not rows:
         raise InputError(f"{path}: has no rows")
     return Split(rows, sha256, str(path))
+
+
+def columns_fault(row: Row, columns: Sequence[str]) -> str | None:
+    """Which of the columns a row of a data file lacks, or None."""
+    for column in columns:
+        if column not in row:
+            return f"no column '{column}'; here are: {', '.join(row)}; name it: [data.columns] {column} = \"...\""
+    return None
+
+
+def texts_fault(row: Row, columns: Sequence[str]) -> str | None:
+    """What is wrong with columns that must hold texts, or None."""
+    for column in columns:
+        if column not in row:
+            return f"no column '{column}'; here are: {', '.join(row)}"
+        if (wrong := ill_formed(row[column])) is not None:
+            return f"{column} {wrong}"
+    return None
+
+
+def read_lines(path: Path) -> Split:
+    """The lines of a text file that are not empty, as rows with a `text`. Raises InputError."""
+    try:
+        raw = path.read_bytes()
+        lines = raw.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}") from None
+    rows: list[Row] = [{"text": line.strip()} for line in lines if line.strip()]
+    if not rows:
+        raise InputError(f"{path}: has no lines")
+    return Split(rows, hashlib.sha256(raw).hexdigest(), str(path))
 
 
 def hold_out(split: Split, group: Callable[[Row], str]) -> tuple[Split, Split]:

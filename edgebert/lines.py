@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from edgebert.errors import InputError
+
+MASK = "[MASK]"  # of every tokenizer of the BERT family: the one word of a text that is to be found
 
 
 def rows(texts: list[str]) -> list[str | dict[str, Any]]:
     """A row a text, or for - alone a row a line. Raises InputError naming a row that is no UTF-8 or too deep."""
     return [_row(text, number) for number, text in enumerate(_given(texts), 1)]
+
+
+def example(row: Mapping[str, Any]) -> str | dict[str, Any]:
+    """What a user would ask in place of a row, told from its columns; of a text alone, that."""
+    asked = {
+        name: ["your", name] if isinstance(value, list) else f"your {name.replace('_', ' ')}"
+        for name, value in row.items()
+        if name != "id"
+    }
+    if MASK in str(row.get("text", "")):
+        asked["text"] = f"your {MASK} text"
+    return str(asked["text"]) if set(asked) == {"text"} else asked
 
 
 def _given(texts: list[str]) -> list[str]:

@@ -56,12 +56,17 @@ class ModelFile(Part):
 
 
 class OutOfScopeFacts(Part):
-    """How texts that no label fits are told apart: by the winner's probability of the shipped file."""
+    """How texts that no label fits are told apart: by the highest probability that the shipped file gives.
+
+    `threshold` is None where every label has its own. `false_rejection` is the share of test rows that were
+    rejected, `false_acceptance` that of the out-of-scope `rows` that were not.
+    """
 
     auroc: float | None
-    threshold: float
+    threshold: float | None
     rows: int
     false_rejection: float | None = None
+    false_acceptance: float | None = None
 
 
 class Provenance(Part):
@@ -75,6 +80,7 @@ class Provenance(Part):
     test_scored: int
     built_at: str
     steps: dict[str, str] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class Manifest(Part):

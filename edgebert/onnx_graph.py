@@ -8,6 +8,9 @@ from typing import Any
 
 from edgebert.errors import InputError
 
+_PLAIN = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}  # a Gemm's attributes where it names none
+_PARTS = ("x", "x_scale", "x_zero", "columns", "whole", "float", "scale", "scales", "product")  # of a product
+
 
 def select(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """Names that match one of the patterns (shell style); InputError for a pattern that matches nothing."""
@@ -60,6 +63,65 @@ def quantize_tables(model: Any, kept_float: Sequence[str]) -> None:
         nodes.append(helper.make_node("Gather", [f"{name}.scale", ids], [f"{result}.scale"]))
         nodes.append(helper.make_node("Mul", [f"{result}.whole", f"{result}.scale"], [result]))
     replace_nodes(model, nodes)
+
+
+def share_tables(model: Any, kept_float: Sequence[str]) -> bool:
+    """Let each Gemm(x, table^T) + b read the rows that `quantize_tables` makes of the table; whether there is one.
+
+    The last matrix of a masked-LM head is the embedding table: quantized by itself it would be stored a second
+    time, a third of the file. A scale a row of the table is one a column of the product, as ONNX Runtime's own
+    quantizer has it. Runtimes turn the constant rows when they load the file.
+    """
+    from onnx import TensorProto, helper
+
+    gathers = [n for n in model.graph.node if n.op_type == "Gather" and n.name not in kept_float]
+    tables = {node.input[0] for node in gathers} & {tensor.name for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        attributes = {**_PLAIN, **{a.name: helper.get_attribute_value(a) for a in node.attribute}}
+        linear = node.op_type == "Gemm" and attributes == {**_PLAIN, "transB": 1} and len(node.input) == 3
+        if not linear or node.input[1] not in tables or node.name in kept_float:
+            nodes.append(node)
+            continue
+        x, table, bias = node.input
+        made = {part: f"{node.output[0]}.{part}" for part in _PARTS}
+        axis = f"{node.output[0]}.axis"
+        model.graph.initializer.append(helper.make_tensor(axis, TensorProto.INT64, [1], [1]))
+        nodes += [
+            helper.make_node("DynamicQuantizeLinear", [x], [made["x"], made["x_scale"], made["x_zero"]]),
+            helper.make_node("Transpose", [f"{table}.s8"], [made["columns"]], perm=[1, 0]),
+            helper.make_node(
+                "MatMulInteger", [made["x"], made["columns"], made["x_zero"]], [made["whole"]], name=node.name
+            ),
+            helper.make_node("Cast", [made["whole"]], [made["float"]], to=TensorProto.FLOAT),
+            helper.make_node("Squeeze", [f"{table}.scale", axis], [made["scale"]]),
+            helper.make_node("Mul", [made["x_scale"], made["scale"]], [made["scales"]]),
+            helper.make_node("Mul", [made["float"], made["scales"]], [made["product"]]),
+            helper.make_node("Add", [made["product"], bias], list(node.output), name=f"{node.name}.bias"),
+        ]
+    if len(nodes) == len(model.graph.node):
+        return False
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return True
+
+
+def part_tables(model: Any) -> bool:
+    """Give products that read an embedding table a copy of it; whether there was one.
+
+    Static quantizers scale a constant by the axis of its product, which look-ups cannot read.
+    """
+    looked_up = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    tables = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in looked_up}
+    copies = {}
+    for node in model.graph.node:
+        if node.op_type in ("MatMul", "Gemm") and node.input[1] in tables:
+            copies[node.input[1]] = f"{node.input[1]}.product"
+            node.input[1] = copies[node.input[1]]
+    for name, copy in copies.items():
+        model.graph.initializer.append(tables[name])
+        model.graph.initializer[-1].name = copy
+    return bool(copies)
 
 
 def gemm_to_matmul(model: Any) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from edgebert import planning, proof, quiet, recipe
+from edgebert import planning, processes, proof, quiet, recipe
 from edgebert.device import bundle as bundles
 from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
 from edgebert.manifest import Manifest
 from edgebert.steps import Named, Outcome, Plan, Step
 from edgebert.store import ENTRY, Store, replace_folder
 from edgebert.verdict import Verdict, holds
+
+WAIT_SECONDS = 0.5  # between looks for a step that another process makes
 
 
 class Watch(Protocol):
@@ -120,21 +123,46 @@ def run(
     strict: bool = False,
     finished: Callable[[Outcome], None] = lambda _: None,
 ) -> dict[str, Outcome]:
-    """Run a plan and publish each target's bundle as soon as it is judged."""
+    """Run a plan and publish each target's bundle as soon as it is judged.
+
+    Where several processes were launched, those after the first help to train, and return nothing.
+    """
     quiet.prepare()
     check_writable(out, f"-o {out}")
     check_writable(plan.store, f"EDGEBERT_STORE={plan.store}")
     store = Store(plan.store)
     store.sweep()
-    if fresh:
+    if fresh and processes.rank() == 0:
         for step in plan.steps():
-            shutil.rmtree(store.place(step.stage, step.key), ignore_errors=True)
+            store.remove(step.stage, step.key)
+    processes.meet()
+    if processes.rank() > 0:
+        _help(plan, store)
+        return {}
     under_way = Run(store, watch)
     outcomes = {}
     for target, step in plan.bundles.items():
         outcomes[target] = _publish(under_way.make(step), out / plan.recipe.name, target, strict)
         finished(outcomes[target])
     return outcomes
+
+
+def _help(plan: Plan, store: Store) -> None:
+    """Take part in what all processes do together; the first one makes the rest and keeps the results."""
+    for step in plan.steps():
+        if not step.together or store.find(step.stage, step.key) is not None:
+            continue
+        inputs = [_await(store, one) for one in step.inputs]
+        log = store.root / "logs" / f"{step.stage}-{step.key}-{processes.rank()}.log"
+        with tempfile.TemporaryDirectory() as room, quiet.into(log):
+            step.work(inputs, Path(room), lambda *_: None)
+
+
+def _await(store: Store, step: Step) -> Path:
+    """The folder of a step that the first process makes; the launcher ends us where that one fails."""
+    while (folder := store.find(step.stage, step.key)) is None:
+        time.sleep(WAIT_SECONDS)
+    return folder
 
 
 def _publish(made: Path, folder: Path, target: str, strict: bool) -> Outcome:

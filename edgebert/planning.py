@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from edgebert import artifact, calibration, interpreters, members, provenance, scoring, sources, tokenization
+from edgebert import (
+    artifact,
+    calibration,
+    interpreters,
+    members,
+    provenance,
+    schooling,
+    scoring,
+    tokenization,
+    training_steps,
+)
 from edgebert import project as projects
 from edgebert import target as targets
 from edgebert.artifact import Artifact
@@ -20,7 +31,7 @@ from edgebert.interpreters import Python
 from edgebert.project import Project
 from edgebert.quantizers import Settings
 from edgebert.recipe import Recipe
-from edgebert.stages import bundle, export, finetune, load, quantize, verify
+from edgebert.stages import bundle, export, quantize, verify
 from edgebert.steps import Plan, Step, Tell
 from edgebert.store import key_of
 from edgebert.target import Target
@@ -34,9 +45,13 @@ def plan(recipe: Recipe, names: Sequence[str] | None, store: Path, allow_code: b
     project = projects.read(recipe, store, allow_code)
     for target in chosen.values():
         projects.check_members(project, target)
-    load_step = _load(project)
-    finetune_step = _finetune(project, load_step)
-    return Plan(recipe, store, chosen, {name: _target(project, t, finetune_step) for name, t in chosen.items()})
+    school = schooling.read(project)
+    teacher = trained = training_steps.finetuned(project)
+    if school is not None:
+        trained = training_steps.distilled(project, school, teacher)
+        project = dataclasses.replace(project, architecture=school.architecture)
+    bundles = {name: _target(project, target, teacher, trained) for name, target in chosen.items()}
+    return Plan(recipe, store, chosen, bundles, school.settings if school else None)
 
 
 def _targets(recipe: Recipe, names: Sequence[str] | None) -> dict[str, Target]:
@@ -48,56 +63,8 @@ def _targets(recipe: Recipe, names: Sequence[str] | None) -> dict[str, Target]:
     return {name: listed[name] for name in names}
 
 
-def _load(project: Project) -> Step:
-    name = project.architecture.NAME
-
-    def work(inputs: list[Path], out: Path, tell: Tell) -> None:
-        load.run(project.source, name, out)
-
-    settings = {"architecture": name, "files": sources.fingerprint(project.source)}
-    about = f"load {project.recipe.model.source}"
-    return Step("load", about, settings, (), (), ("torch", "transformers", "safetensors"), work)
-
-
-def _finetune(project: Project, loaded: Step) -> Step:
-    recipe = project.recipe
-
-    def work(inputs: list[Path], out: Path, tell: Tell) -> None:
-        source = artifact.read(inputs[0])
-        finetune.run(
-            source,
-            project.task,
-            project.architecture,
-            project.splits,
-            project.decoding,
-            recipe.finetune,
-            recipe.seed,
-            out,
-            tell,
-        )
-
-    splits = {name: sha for name, sha in project.splits.digests().items() if name in ("train", "dev", "oos_train")}
-    settings = {
-        "task": project.task.NAME,
-        "decoding": project.decoding,
-        "finetune": recipe.finetune.model_dump() if recipe.finetune else None,
-        "data": splits,
-        "columns": recipe.data.columns,
-        "dev": recipe.data.dev is not None,
-        "seed": recipe.seed,
-    }
-    modules = (project.task.__name__, project.architecture.__name__, _decoder(project))
-    epochs = f", {recipe.finetune.epochs} epochs" if recipe.finetune else " (already trained)"
-    about = f"finetune on {len(project.splits.train.rows)} rows{epochs}"
-    return Step("finetune", about, settings, (loaded,), modules, ("torch", "transformers", "accelerate"), work)
-
-
-def _decoder(project: Project) -> str:
-    """The device's module that decodes the task: found by name at run time, so no import tells of it."""
-    return f"edgebert.device.decoding.{project.task.NAME.replace('-', '_')}"
-
-
-def _target(project: Project, target: Target, trained: Step) -> Step:
+def _target(project: Project, target: Target, teacher: Step, trained: Step) -> Step:
+    """The bundle of one target; `teacher` and `trained`, which ships, are one where there is no student."""
     exported = _export(project, target, trained)
     files = {}
     for name in project.recipe.quantizers_for(target):
@@ -105,8 +72,8 @@ def _target(project: Project, target: Target, trained: Step) -> Step:
         if quantizer.ID in files:
             raise InputError(f"target '{target.name}': two quantizers make the file '{quantizer.ID}'")
         files[quantizer.ID] = (_quantize(project, target, name, quantizer, trained, exported), quantizer)
-    verified = _verify(project, target, trained, exported, files)
-    return _bundle(project, target, trained, verified, files)
+    verified = _verify(project, target, teacher, exported, files)
+    return _bundle(project, target, teacher, trained, verified, files)
 
 
 def _shape(project: Project, target: Target) -> ExportShape:
@@ -144,7 +111,7 @@ def _quantize(
     rows: list[Row] = []
     if quantizer.NEEDS_BATCHES:
         rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
-    keep = Settings(keep_float=project.recipe.quantize.keep_float)
+    keep = Settings(keep_float=[*project.architecture.KEEP_FLOAT, *project.recipe.quantize.keep_float])
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         source, model = artifact.read(inputs[0]), _cut(artifact.read(inputs[1]), target)
@@ -167,7 +134,7 @@ def _quantize(
 def _verify(
     project: Project,
     target: Target,
-    trained: Step,
+    teacher: Step,
     exported: Step,
     files: dict[str, tuple[Step, ModuleType]],
 ) -> Step:
@@ -207,8 +174,8 @@ def _verify(
         "host": [host["cpu"], host["cores"], host["board"]],
     }
     workers = [f"edgebert.device.{name}" for name in interpreters.WORKERS]
-    modules = ("edgebert.timing", *workers, form.__name__, project.task.__name__, _decoder(project))
-    steps = (trained, exported, *(step for step, _ in files.values()))
+    modules = ("edgebert.timing", *workers, form.__name__, project.task.__name__, training_steps.decoder(project))
+    steps = (teacher, exported, *(step for step, _ in files.values()))
     rows = len(project.splits.test.rows)
     about = f"verify for {target.name} on {rows} test rows"
     needs = ("onnxruntime", "ai_edge_litert", "numpy", "tokenizers", "torch")
@@ -231,10 +198,15 @@ def _count_scoring(project: Project) -> int:
 
 
 def _bundle(
-    project: Project, target: Target, trained: Step, verified: Step, files: dict[str, tuple[Step, ModuleType]]
+    project: Project,
+    target: Target,
+    teacher: Step,
+    trained: Step,
+    verified: Step,
+    files: dict[str, tuple[Step, ModuleType]],
 ) -> Step:
     recipe, gates = project.recipe, project.recipe.gates_for(target)
-    origin = provenance.of(project, {"finetune": trained, "export": verified.inputs[1]})
+    origin = provenance.of(project, {"finetune": teacher, "export": verified.inputs[1]})
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         results, model, *rest = inputs

@@ -35,15 +35,17 @@ def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
     task = members.find("tasks", recipe.task, allow_code)
     known = {name: members.find("architectures", name).MODEL_TYPES for name in members.names("architectures")}
     faults: list[str] = []
+    if recipe.finetune is not None and recipe.model.max_tokens is not None:
+        faults.append("model.max_tokens is of a source that is used as it is; with [finetune] set that table's")
     source = architecture = known_labels = positions = None
     try:
         source = sources.locate(recipe.model.source, recipe.model.revision, recipe.folder)
         architecture = sources.check(source, recipe.model.sha256, known)
         positions = sources.positions(source)
-        if positions is not None and recipe.finetune is not None and recipe.finetune.max_tokens > positions:
-            faults.append(
-                f"finetune.max_tokens = {recipe.finetune.max_tokens}; this model reads at most {positions} tokens"
-            )
+        asked = recipe.finetune or recipe.model
+        if positions is not None and (asked.max_tokens or 0) > positions:
+            key = "finetune" if recipe.finetune else "model"
+            faults.append(f"{key}.max_tokens = {asked.max_tokens}; this model reads at most {positions} tokens")
         known_labels = sources.labels(source)
     except InputError as error:
         faults += error.faults
@@ -57,7 +59,13 @@ def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
                 faults.append(
                     f"data.{name}: {split.where}: labels the source does not know: {', '.join(strange[:5])}"
                 )
-    if faults or source is None or architecture is None or splits is None or isinstance(settings, list):
+    decoding: dict[str, Any] = {}
+    if splits is not None and not isinstance(settings, list):
+        decoding = task.decoding(settings, splits.train.rows)
+        for name, split in (("train", splits.train), ("dev", splits.dev), ("test", splits.test)):
+            if (wrong := task.misfit(split.rows, decoding)) is not None:
+                faults.append(f"data.{name}: {split.where}: {wrong}")
+    if faults or source is None or architecture is None or splits is None:
         raise InputError(faults)
     return Project(
         recipe,
@@ -65,7 +73,7 @@ def read(recipe: Recipe, store: Path, allow_code: bool) -> Project:
         members.find("architectures", architecture),
         source,
         splits,
-        task.decoding(settings, splits.train.rows),
+        decoding,
         min(positions or 512, recipe.max_tokens()),
         allow_code,
         store,

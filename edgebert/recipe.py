@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from edgebert import calibration, members, tables
 from edgebert import target as targets
+from edgebert.distillation import Distil
 from edgebert.errors import InputError
 from edgebert.tables import Table
 from edgebert.target import Target
@@ -25,6 +26,7 @@ class Model(Table):
     source: str = Field(description="a folder, a Hub id with `revision`, or package:NAME/folder")
     revision: str | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    max_tokens: int | None = Field(default=None, ge=8, le=512, description="of a source used as it is; None: 128")
 
 
 class OutOfScope(Table):
@@ -88,6 +90,7 @@ class Recipe(Table):
     data: Data
     decoding: dict[str, Any] = Field(default_factory=dict, description="what the task's decoder goes by")
     finetune: Finetune | None = None
+    distil: Distil | None = None
     quantize: Quantize = Quantize()
     bundle: BundleSettings = BundleSettings()
     gates: Gates = Gates()
@@ -109,7 +112,7 @@ class Recipe(Table):
 
     def max_tokens(self) -> int:
         """The longest sequence the model is made for, special tokens counted."""
-        return self.finetune.max_tokens if self.finetune else 128
+        return self.finetune.max_tokens if self.finetune else self.model.max_tokens or 128
 
 
 def load(path: Path, overrides: list[str] | None = None, allow_code: bool = False) -> Recipe:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgebert import data, members, references, scoring, timing
+from edgebert import artifact, members, references, scoring, timing
 from edgebert.artifact import Artifact
 from edgebert.data import Row
-from edgebert.errors import InputError
 from edgebert.interpreters import Python
 from edgebert.manifest import Manifest
-from edgebert.opening import Bundle, digest, open_bundle
+from edgebert.opening import Bundle, digest, open_bundle, read_rows
 from edgebert.references import Shipped
 from edgebert.tasks import Answer
 from edgebert.timing import Contender, Request
+from edgebert.tokenization import Encoder
 from edgebert.verdict import Check, Score, holds, judge
 
 Tell = Callable[[int, int], None]
@@ -35,10 +35,7 @@ def verify(
     python = Python(bundle.manifest.target.environment)
     python.require()
     manifest, task = bundle.manifest, members.find("tasks", bundle.manifest.task)
-    columns = manifest.provenance.recipe.get("data", {}).get("columns", {})
-    rows = data.read(path, columns, task.fault).rows
-    if strange := task.unknown(rows, manifest.labels):
-        raise InputError(f"{path}: labels this bundle does not know: {', '.join(strange[:5])}")
+    rows = read_rows(manifest, path).rows
     asked = scoring.questions(task, bundle.encoder, rows, manifest.decoding)
     decode = scoring.decoder(manifest.task, manifest.labels, manifest.decoding)
     with tempfile.TemporaryDirectory() as room:
@@ -58,8 +55,13 @@ def verify(
             answered["reference"] = ask(found.file.folder, entry)
         if found.teacher is not None:
             model_of = task.model(found.teacher, None, manifest.decoding).eval()
-            architecture = members.find("architectures", manifest.architecture)
-            answered["teacher"] = scoring.teacher_answers(model_of, task, architecture, asked, decode, tick)
+            named = (found.teacher / artifact.FILE).is_file()
+            architecture = members.find(
+                "architectures", artifact.read(found.teacher).architecture if named else manifest.architecture
+            )
+            reading = Encoder(folder, bundle.encoder.max_tokens, architecture.INPUTS)
+            seen = scoring.questions(task, reading, rows, manifest.decoding)
+            answered["teacher"] = scoring.teacher_answers(model_of, task, architecture, seen, decode, tick)
         scores = task.scores(rows, "data", answered)
         timed = _time(bundle, found.file, rows, python)
     checks = _checks(manifest, scores[0], bundle.entry["id"], task.chance(rows))

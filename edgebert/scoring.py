@@ -124,8 +124,13 @@ def torch_outputs(
 
 
 def certainty(answers: Sequence[Answer]) -> NDArray[np.float64]:
-    """The score of each answer [rows]: what the out-of-scope threshold is held against."""
-    return np.asarray([answer["score"] for answer in answers], np.float64)
+    """The score of the likeliest label of each answer [rows]: what the out-of-scope threshold is held against."""
+    return np.asarray([max(answer["scores"].values()) for answer in answers], np.float64)
+
+
+def rejected(answer: Answer) -> bool:
+    """Whether an answer says that no label fits."""
+    return answer.get("in_scope") is False or answer.get("labels") == []
 
 
 def threshold(dev: Sequence[Answer]) -> float:

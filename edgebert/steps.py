@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgebert import fingerprint
+from edgebert.distillation import Distil
 from edgebert.manifest import Manifest
 from edgebert.recipe import Recipe
 from edgebert.store import key_of
@@ -34,7 +35,10 @@ Work = Callable[[list[Path], Path, Tell], None]  # inputs' folders, the folder t
 
 @dataclass(frozen=True)
 class Step:
-    """One cell of a plan; its key is a hash of all that decides what it makes."""
+    """One cell of a plan; its key is a hash of all that decides what it makes.
+
+    `together`: where several processes build, all of them work on it.
+    """
 
     stage: str
     about: str
@@ -43,6 +47,7 @@ class Step:
     modules: tuple[str, ...]
     needs: tuple[str, ...]
     work: Work = field(repr=False, compare=False)
+    together: bool = False
 
     @functools.cached_property
     def key(self) -> str:
@@ -60,12 +65,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a build, by the bundle they end in."""
+    """The steps of a build, by the bundle they end in, and how a student learns, with nothing left open."""
 
     recipe: Recipe
     store: Path
     targets: dict[str, Target]
     bundles: dict[str, Step]
+    distil: Distil | None = None
 
     def steps(self) -> Iterator[Step]:
         """Every step once, inputs first."""

@@ -17,7 +17,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from edgebert import processes
 
 ENTRY = "step.json"
 DRAFT, LOCK = ".draft-", "lock"
@@ -78,11 +80,38 @@ class Store:
                 entry = {**about, "files": digest_of_files(folder)}
                 (folder / ENTRY).write_text(json.dumps(entry, indent=1, sort_keys=True, default=str))
                 self._settle(folder, self.place(stage, key), room)
+                self._forget(self.unfinished(stage, key))
             finally:
                 shutil.rmtree(room, ignore_errors=True)
 
     def _settle(self, folder: Path, place: Path, room: Path) -> None:
         replace_folder(folder, place, room / "old")
+
+    def unfinished(self, stage: str, key: str) -> Path:
+        """Where a step keeps what an interrupted run of it goes on from; gone when the step is finished."""
+        return self.root / f".unfinished-{stage}-{key}"
+
+    @contextlib.contextmanager
+    def room(self, stage: str, key: str) -> Iterator[Path]:
+        """The folder `unfinished`, for this process alone; a temporary one where a second build has it already.
+
+        Processes that build together (see `processes`) share it: the first of them has it.
+        """
+        folder = self.unfinished(stage, key)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("w") as lock, tempfile.TemporaryDirectory() as instead:
+            yield folder if processes.rank() > 0 or _locked(lock) else Path(instead)
+
+    def remove(self, stage: str, key: str) -> None:
+        """Forget a step, finished or not."""
+        for folder in (self.place(stage, key), self.unfinished(stage, key)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _forget(self, folder: Path) -> None:
+        """Remove a folder of `room`, unless a second build works in it."""
+        with contextlib.suppress(FileNotFoundError), (folder / LOCK).open() as lock:
+            if _locked(lock):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove drafts whose process is gone (killed, power lost)."""
@@ -93,6 +122,15 @@ class Store:
                     shutil.rmtree(room, ignore_errors=True)
             except OSError:
                 continue  # alive, or not a draft of ours
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Whether the lock is ours now, until the file is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def replace_folder(new: Path, place: Path, aside: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from edgebert import data, members, opening, proof
+from edgebert import members, opening, proof
 from edgebert.device import bundle as bundles
 from edgebert.errors import InputError, is_disk_full, nearest
 from edgebert.jobs import Tell
@@ -52,13 +52,9 @@ def run(request: Request, tell: Tell = lambda *_: None) -> tuple[Proof, Path]:
         raise InputError(str(error)) from None
     transport, address = _place(request.on, manifest)
     _check_options(request.options, transport)
-    task = members.find("tasks", manifest.task)
     rows, sha256 = [], None
     if request.data is not None:
-        columns = manifest.provenance.recipe.get("data", {}).get("columns", {})
-        split = data.read(request.data, columns, task.fault)
-        if strange := task.unknown(split.rows, manifest.labels):
-            raise InputError(f"{request.data}: labels this bundle does not know: {', '.join(strange[:5])}")
+        split = opening.read_rows(manifest, request.data)
         rows, sha256 = split.rows[: request.rows or None], split.sha256
     _check_writable(proof.folder_of(request.folder, manifest.target.name))
     sustained = SUSTAINED_S if transport.SUSTAINED else 0.0

@@ -87,19 +87,19 @@ def test_an_unknown_name_is_told_with_its_neighbour(tmp_path: Path, name: str, h
 )
 def test_texts_come_from_where_the_spec_says(source: str, rows: int, from_train: int, from_file: int) -> None:
     spec = Spec.model_validate({"name": "own", "source": source, "rows": rows})
-    texts = calibration.texts(spec, SENTENCES, TRAIN)
+    texts = calibration.rows(spec, SENTENCES, TRAIN)
     assert (len(set(texts) & set(TRAIN)), len(set(texts) & set(SENTENCES))) == (from_train, from_file)
     assert len(texts) == from_train + from_file
 
 
 def test_texts_are_spread_over_the_file_and_always_the_same() -> None:
     spec = Spec(name="own", source="train", rows=10)
-    texts = calibration.texts(spec, [], TRAIN)
-    assert texts == calibration.texts(spec, [], list(TRAIN))
+    texts = calibration.rows(spec, [], TRAIN)
+    assert texts == calibration.rows(spec, [], list(TRAIN))
     places = [TRAIN.index(text) for text in texts]
     assert [b - a for a, b in itertools.pairwise(places)] == [20] * 9
 
 
 def test_few_train_rows_are_all_taken() -> None:
     spec = Spec(name="own", source="train", rows=128)
-    assert calibration.texts(spec, [], TRAIN[:5]) == TRAIN[:5]
+    assert calibration.rows(spec, [], TRAIN[:5]) == TRAIN[:5]

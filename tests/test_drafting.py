@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import data, drafting, recipe
+from edgebert import data, drafting, members, recipe
 from edgebert.errors import InputError
 from edgebert.recipe import Recipe
 from tests import toy
@@ -95,7 +96,6 @@ def test_the_longest_texts_decide_how_many_tokens_are_read(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([{"text": f"a text {i}"} for i in range(9)], r"no column that looks like a label beside 'text'"),
         ([{"text": f"a text {i}", "id": i} for i in range(9)], r"looks like a label .* here are: text, id"),
         ([{"text": f"a text {i}", "label": "same"} for i in range(9)], r"no column that looks like a label"),
         ([{"number": i, "label": i % 2} for i in range(9)], r"no column of text; here are: number, label"),
@@ -184,3 +184,143 @@ def test_what_the_recipe_leaves_out_it_explains(tmp_path: Path) -> None:
     assert "30 rows of weather.jsonl looked at: 3 labels" in text
     assert "dev" not in tomllib.loads(text)["data"]
     assert "absent: a stratified tenth of train" in text
+
+
+def pairs(count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"premise": f"a text {i // 2}", "hypothesis": f"another {i}", **more} for i in range(count)]
+
+
+TASKS: list[tuple[list[dict[str, Any]], str, dict[str, str]]] = [
+    (
+        [{"tokens": ["we", "see", "Rome"], "ner_tags": ["O", "O", "B-city"]}] * 9,
+        "token-classification",
+        {"tokens": "tokens", "tags": "ner_tags"},
+    ),
+    (
+        [{"said": "to Rome", "label": "go", "spans": [{"start": 3, "end": 7, "slot": "city"}]}] * 9,
+        "token-classification",
+        {"text": "said", "spans": "spans"},
+    ),
+    (
+        [
+            {
+                "id": i,
+                "question": "who?",
+                "context": f"it is I, {i}",
+                "answers": {"text": ["I"], "answer_start": [6]},
+            }
+            for i in range(9)
+        ],
+        "question-answering",
+        {"question": "question", "context": "context", "answers": "answers"},
+    ),
+    (
+        [{"sentences": ["It rained.", "Then the sun came."], "summary": "rain, then sun"}] * 9,
+        "extractive-summarization",
+        {"sentences": "sentences", "summary": "summary"},
+    ),
+    (
+        [{"article": "It rained. Then the sun came.", "summary": "rain, then sun"}] * 9,
+        "extractive-summarization",
+        {"text": "article", "summary": "summary"},
+    ),
+    (
+        pairs(10, label="same"),
+        "sentence-pairs",
+        {"text": "premise", "text_pair": "hypothesis", "label": "label"},
+    ),
+    (
+        pairs(10, similarity=2.0),
+        "regression",
+        {"text": "premise", "text_pair": "hypothesis", "label": "similarity"},
+    ),
+    (
+        [{"id": i, "question": f"how {i}?", "answer": f"so {i}", "topic": "ab"[i % 2]} for i in range(9)],
+        "feature-extraction",
+        {"text": "question", "text_pair": "answer"},
+    ),
+    ([{"text": "a text", "score": i / 4} for i in range(9)], "regression", {"text": "text", "label": "score"}),
+    (
+        [{"text": "a text", "labels": ["a", "b"][: i % 3]} for i in range(9)],
+        "text-classification",
+        {"text": "text", "label": "labels"},
+    ),
+    (
+        [{"text": "a [MASK] day", "masked": "sunny"}] * 9,
+        "fill-mask",
+        {"text": "text", "masked": "masked"},
+    ),
+    ([{"body": f"a text {i}"} for i in range(9)], "fill-mask", {"text": "body"}),
+    (
+        [{"text": "a text", "label": "ab"[i % 2], "confidence": 0.5} for i in range(9)],
+        "text-classification",
+        {"text": "text", "label": "label"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "task", "columns"), TASKS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_the_columns_tell_the_task(
+    tmp_path: Path, rows: list[dict[str, Any]], task: str, columns: dict[str, str]
+) -> None:
+    found = drafted(write(tmp_path / "rows.jsonl", rows))
+    assert (found.task, found.data.columns) == (task, columns)
+    fault = members.find("tasks", task).fault
+    for split in ("train", "test"):
+        path = data.locate(getattr(found.data, split), found.folder, None)
+        assert data.read(path, found.data.columns, fault).rows
+
+
+def test_numbers_of_a_csv_file_are_measured_where_they_have_a_point(tmp_path: Path) -> None:
+    rows = [{"text": f"a text {i}", "label": value} for i, value in enumerate(["1", "2.5", "3", "4"] * 5)]
+    assert drafted(write(tmp_path / "rows.csv", rows)).task == "regression"
+    whole = [{**row, "label": str(i % 3)} for i, row in enumerate(rows)]
+    assert drafted(write(tmp_path / "whole.csv", whole), "whole.toml").task == "text-classification"
+
+
+def test_what_shares_a_text_stays_in_one_split(tmp_path: Path) -> None:
+    found = drafted(write(tmp_path / "rows.jsonl", pairs(40, label="same")))
+    train, test = ({row["text"] for row in rows_of(found, split)} for split in ("train", "test"))
+    assert len(test) == 4 and not train & test
+    assert len(rows_of(found, "test")) == 8
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_few_rows_still_give_both_splits(tmp_path: Path, count: int) -> None:
+    found = drafted(write(tmp_path / "rows.jsonl", pairs(2 * count, label="same")))
+    assert rows_of(found, "train") and rows_of(found, "test")
+
+
+def test_a_comment_tells_what_else_could_be_learned(tmp_path: Path) -> None:
+    train = write(tmp_path / "rows.jsonl", TASKS[1][0])
+    text = drafting.draft(train, tmp_path / "mine.toml")
+    assert "# 9 rows of rows.jsonl looked at: texts with spans of 1 kind." in text
+    assert "# label can be learned too" in text
+    assert "points of entity F1" in text
+
+
+def test_a_sorted_file_is_looked_at_from_end_to_end(tmp_path: Path) -> None:
+    rows = [{"text": f"a text {i}", "label": f"label {i // 500}"} for i in range(2500)]
+    train = write(tmp_path / "rows.jsonl", rows)
+    told = drafting.draft(train, tmp_path / "mine.toml").splitlines()[0]
+    assert told == "# 2500 rows of rows.jsonl looked at: 5 labels, the most frequent 'label 0' (500 rows)."
+
+
+@pytest.mark.parametrize(
+    ("number", "odd", "fault"),
+    [
+        (0, {"tokens": ["we", "see"], "ner_tags": None}, "line 2500: tags"),
+        (1, {"said": "to Rome", "label": "go", "spans": [3]}, "line 2500: spans"),
+        (2, {"question": "who?", "context": "I", "answers": "I"}, "line 2500: answers"),
+        (6, {"premise": "a", "hypothesis": "b", "similarity": "high"}, "line 2500: label = 'high'"),
+        (9, {"text": "a text", "labels": [["a"]]}, "line 2500: label = "),
+    ],
+)
+def test_a_faulty_row_far_down_the_file_is_told(tmp_path: Path, number: int, odd: Any, fault: str) -> None:
+    rows = (TASKS[number][0] * 500)[:2499]
+    train = write(tmp_path / "rows.jsonl", [*rows, odd])
+    with pytest.raises(InputError, match=re.escape(fault)):
+        drafting.draft(train, tmp_path / "mine.toml")
+    assert list(tmp_path.iterdir()) == [train]

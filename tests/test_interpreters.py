@@ -40,10 +40,9 @@ def opened(built: Built, target: str) -> tuple[Path, dict[str, Any], list[Feeds]
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_outputs_of_another_python_are_ours(target: str, built: Built, other: Python) -> None:
     folder, entry, feeds = opened(built, target)
-    seen: list[int] = []
-    expected = scoring.outputs_of(folder, entry, feeds, lambda: None)["logits"]
-    found = scoring.outputs_of(folder, entry, feeds, lambda: seen.append(1), python=other)["logits"]
-    assert len(seen) == len(feeds)
+    expected = toy.logits_of(scoring.outputs_of(folder, entry, feeds))
+    found = toy.logits_of(scoring.outputs_of(folder, entry, feeds, python=other))
+    assert len(found) == len(feeds)
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
 
@@ -67,8 +66,17 @@ def test_an_environment_that_runs_another_runtime_than_the_target_names_is_refus
 def test_both_files_are_timed_there_without_a_tokenizer(built: Built, other: Python) -> None:
     folder, entry, feeds = opened(built, "android-cpu")
     files = [Contender(which=which, folder=str(folder), entry=entry) for which in ("shipped", "reference")]
-    texts: list[tuple[str, str | None]] = [(row["text"], None) for row in toy.rows(24, 7)]
-    request = Request(contenders=files, tokenizer=str(folder), max_tokens=32, texts=texts, threads=1, seconds=0.1)
+    request = Request(
+        contenders=files,
+        task="text-classification",
+        labels=["rain", "snow", "sun"],
+        decoding={},
+        tokenizer=str(folder),
+        max_tokens=32,
+        rows=list(toy.rows(24, 7)),
+        threads=1,
+        seconds=0.1,
+    )
     timed = timing.time_files(request, other)
     assert {which: set(scopes) for which, scopes in timed.samples.items()} == {
         "shipped": {"model"},
@@ -88,7 +96,7 @@ def test_a_worker_that_fails_is_told_with_what_it_said(
     wrong = {**entry, "file": "no-such.tflite"}
     with pytest.raises(RuntimeError, match=r"(?s)edgebert\.device\.\w+ ended with status 1: .*no-such\.tflite"):
         if ask == "open":
-            scoring.outputs_of(folder, wrong, feeds, lambda: None, python=other)
+            scoring.outputs_of(folder, wrong, feeds, python=other)
         else:
             other.ask("replay", {"folder": str(folder), "entry": wrong, "golden": str(folder / "golden.jsonl")})
 

@@ -184,8 +184,10 @@ def test_no_worker_outlives_the_process_that_follows_it(number: signal.Signals) 
 
 def test_the_code_that_is_copied_is_a_package_that_runs_without_ours(tmp_path: Path) -> None:
     jobs.copy_code(tmp_path)
-    copied = {path.name for path in (tmp_path / "device").iterdir()}
-    assert copied == {path.name for path in (ROOT / "edgebert" / "device").glob("*.py")}
+    source, copied = ROOT / "edgebert" / "device", tmp_path / "device"
+    assert {path.relative_to(copied) for path in copied.rglob("*.py")} == {
+        path.relative_to(source) for path in source.rglob("*.py")
+    }
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [

@@ -268,8 +268,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 if not folds:
                     patch.setattr(onnx_format, "fold_shapes", lambda model: False)
                 out = folder / f"{kind}-{folds}" / "model.onnx"
-                names = ("input_ids", "attention_mask", "token_type_ids")
-                onnx_format.export(torch_model, names, ("logits",), shape, out)
+                onnx_format.export(toy.exportable(torch_model), shape, out)
             found[kind if folds else f"{kind}, unfolded"] = onnx.load(str(out))
     return found
 

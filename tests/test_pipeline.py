@@ -16,7 +16,7 @@ from edgebert import opening, pipeline, planning
 from edgebert import recipe as recipes
 from edgebert.device import bundle as bundles
 from edgebert.manifest import Manifest
-from edgebert.steps import Outcome, Step
+from edgebert.steps import Named, Outcome, Step
 from edgebert.store import digest_of_files
 from tests import toy
 from tests.conftest import ROOT, Built
@@ -31,14 +31,15 @@ class Seen:
 
     ran: dict[str, str] = field(default_factory=dict)
 
-    def begin(self, step: Step, cached: bool) -> None:
+    def begin(self, step: Named, cached: bool) -> None:
         if not cached:
+            assert isinstance(step, Step)
             self.ran[step.key] = step.stage
 
     def tell(self, done: int, total: int) -> None:
         assert 0 <= done <= total
 
-    def end(self, step: Step) -> None:
+    def end(self, step: Named) -> None:
         pass
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from edgebert import environments, planning
+from edgebert import environments, members, planning
 from edgebert import recipe as recipes
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.steps import Plan
@@ -116,7 +116,7 @@ def test_changed_contents_change_the_keys_of_what_reads_them(
     ("override", "stages"),
     [
         ("finetune.epochs=7", ALL - {"load"}),
-        ("seed=2", ALL - {"load"}),
+        ("seed=3", ALL - {"load"}),
         ('quantize.keep_float=["classifier"]', {"quantize", "verify", "bundle"}),
         ('bundle.golden="own"', {"verify", "bundle"}),
         ("gates.max_drop=4.0", {"bundle"}),
@@ -126,6 +126,15 @@ def test_changed_contents_change_the_keys_of_what_reads_them(
 )
 def test_a_changed_setting_changes_the_keys_from_its_stage_on(own: Path, override: str, stages: set[str]) -> None:
     assert changed(planned(own), planned(own, override)) == stages
+
+
+def test_what_an_architecture_keeps_float_is_kept_beside_what_the_recipe_does(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members.find("architectures", "bert"), "KEEP_FLOAT", ("*pooler*",))
+    plan = planned(own, 'quantize.keep_float=["*classifier*"]', names=["raspberry-pi-5"])
+    [step] = [step for step in plan.steps() if step.stage == "quantize"]
+    assert step.settings["settings"]["keep_float"] == ["*pooler*", "*classifier*"]
 
 
 def test_the_cpu_targets_share_their_steps_up_to_the_quantized_file(own: Path) -> None:
@@ -189,6 +198,11 @@ def test_a_single_label_is_told(own: Path) -> None:
 def test_more_tokens_than_the_model_reads_are_told_before_any_step(own: Path) -> None:
     with pytest.raises(InputError, match=r"finetune\.max_tokens = 128.* 64 tokens"):
         planned(own, "finetune.max_tokens=128")
+
+
+def test_the_length_of_a_source_that_is_trained_here_is_that_of_its_training(own: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.max_tokens .* with \[finetune\] set that table's"):
+        planned(own, "model.max_tokens=32")
 
 
 def test_a_column_that_the_task_does_not_have_is_told_with_the_nearest(own: Path) -> None:

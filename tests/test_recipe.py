@@ -52,6 +52,10 @@ def test_a_short_recipe_gets_the_defaults(tmp_path: Path) -> None:
     assert recipe.path(str(tmp_path / "elsewhere")) == tmp_path / "elsewhere"
 
 
+def test_a_source_that_is_used_as_it_is_reads_as_many_tokens_as_the_recipe_says(tmp_path: Path) -> None:
+    assert load(tmp_path, BASE, "model.max_tokens=256").max_tokens() == 256
+
+
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     text = BASE.replace("seed = 1", "seed = -1\ncolour = 3").replace("android-cpu", "android-gpu")
     text = text.replace("text-classification", "text-clasification").replace('test = "test.jsonl"\n', "")

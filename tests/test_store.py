@@ -241,3 +241,33 @@ def test_digests_are_those_of_the_known_algorithm(finished: Path) -> None:
     wanted = "ef797c8118f02dfb649607dd5d3f8c7623048c9c063d532cc95c5ed7a898a64f"  # printf 12345678 | sha256sum
     assert store.digest_of(finished / "weights") == wanted
     assert list(store.digest_of_files(finished)) == ["deep/labels", "weights"]
+
+
+def test_a_room_is_kept_until_its_step_is_finished(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with store.room("train", "k") as room:
+        (room / "checkpoint").write_text("half the way")
+    with store.room("train", "k") as again:
+        assert (again / "checkpoint").read_text() == "half the way"
+    with store.draft("train", "k", {}) as draft:
+        (draft / "model").write_text("done")
+    assert not again.exists() and store.find("train", "k") is not None
+
+
+def test_a_second_build_has_a_room_of_its_own_and_leaves_the_firsts_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with store.room("train", "k") as first:
+        with store.room("train", "k") as second:
+            assert second != first and second.is_dir()
+        with store.draft("train", "k", {}) as draft:
+            (draft / "model").write_text("done")
+        assert first.is_dir() and not second.exists()
+
+
+def test_a_step_that_is_forgotten_starts_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with store.room("train", "k") as room:
+        (room / "checkpoint").write_text("half the way")
+    store.remove("train", "k")
+    with store.room("train", "k") as room:
+        assert not (room / "checkpoint").exists()

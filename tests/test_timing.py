@@ -14,7 +14,7 @@ from edgebert.timing import Contender, Request, Timed
 from tests import toy
 from tests.conftest import Built
 
-TEXTS: list[tuple[str, str | None]] = [(row["text"], None) for row in toy.rows(24, 7)]
+ROWS: list[dict[str, Any]] = list(toy.rows(24, 7))
 
 
 def _contenders(built: Built) -> list[Contender]:
@@ -29,7 +29,15 @@ def _contenders(built: Built) -> list[Contender]:
 
 def _request(contenders: list[Contender], tokenizer: Path) -> Request:
     return Request(
-        contenders=contenders, tokenizer=str(tokenizer), max_tokens=32, texts=TEXTS, threads=1, seconds=0.1
+        contenders=contenders,
+        task="text-classification",
+        labels=["rain", "snow", "sun"],
+        decoding={},
+        tokenizer=str(tokenizer),
+        max_tokens=32,
+        rows=ROWS,
+        threads=1,
+        seconds=0.1,
     )
 
 

@@ -51,6 +51,49 @@ def test_a_text_that_just_fits_is_not_truncated(toy_model: Path) -> None:
     assert np.array_equal(fits.feeds["input_ids"], cut.feeds["input_ids"])
 
 
+LONG = "the very warm sunny day and more snow of winter 🌧 wet rainy umbrella here " * 4
+
+
+@pytest.mark.parametrize("question", ["is it very cold", None])
+@pytest.mark.parametrize(("max_tokens", "stride"), [(16, 4), (24, 0), (24, 7), (24, 300)])
+def test_windows_are_those_of_transformers(
+    toy_model: Path, question: str | None, max_tokens: int, stride: int
+) -> None:
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(toy_model / "tokenizer.json"))
+    room = max_tokens - (2 if question is None else 7)
+    wanted = theirs(
+        *([LONG] if question is None else [question, LONG]),
+        truncation=True if question is None else "only_second",
+        max_length=max_tokens,
+        stride=min(stride, room // 2),
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+        return_token_type_ids=True,
+    )
+    found = Encoder(toy_model, max_tokens, ALL).encode_windows(LONG, stride, question)
+    assert len(found) > 2
+    assert [one.feeds["input_ids"][0].tolist() for one in found] == wanted["input_ids"]
+    assert [one.feeds["token_type_ids"][0].tolist() for one in found] == wanted["token_type_ids"]
+    assert [one.encoding.offsets for one in found] == [list(map(tuple, row)) for row in wanted["offset_mapping"]]
+    assert not any(one.truncated for one in found)
+
+
+def test_only_a_question_of_more_than_half_a_window_is_cut(toy_model: Path) -> None:
+    encoder = Encoder(toy_model, 16, ALL)  # 13 pieces beside the special ones: 6 for the question
+    fits = encoder.encode_windows("warm day", 4, "is it very cold here now")
+    cut = encoder.encode_windows("warm day", 4, "is it very cold here now today")
+    assert [one.truncated for one in (*fits, *cut)] == [False, True]
+    assert np.array_equal(fits[0].feeds["input_ids"], cut[0].feeds["input_ids"])
+    [word] = encoder.encode_windows("warm day", 4, "unbelievablylongword")
+    assert word.truncated and word.feeds["input_ids"].shape[1] <= 16
+    assert encoder.encode("a " * 30).feeds["input_ids"].shape == (1, 16), "plain texts are cut as before"
+
+
+def test_a_text_without_pieces_is_one_window(toy_model: Path) -> None:
+    [one] = Encoder(toy_model, 16, ALL).encode_windows("\u200b", 4, "is it cold")
+    assert one.encoding.tokens == ["[CLS]", "is", "it", "cold", "[SEP]", "[SEP]"]
+
+
 def test_padding_and_truncation_of_the_file_itself_are_not_followed(toy_model: Path, tmp_path: Path) -> None:
     padded = Tokenizer.from_file(str(toy_model / "tokenizer.json"))
     padded.enable_padding(length=48)
@@ -60,6 +103,15 @@ def test_padding_and_truncation_of_the_file_itself_are_not_followed(toy_model: P
     found = Encoder(tmp_path, 32, ALL).encode("the very warm sunny day")
     assert found.feeds["input_ids"].tolist() == wanted.feeds["input_ids"].tolist()
     assert not found.truncated
+
+
+def test_pieces_are_known_by_number_and_by_name(toy_model: Path) -> None:
+    encoder = Encoder(toy_model, 16, ALL)
+    assert encoder.pieces[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert all(encoder.number(piece) == i for i, piece in enumerate(encoder.pieces))
+    assert encoder.unknown == {1}
+    with pytest.raises(InputError, match=r"tokenizer.json: the vocabulary has no piece 'piece'"):
+        encoder.number("piece")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[1", b"\xff\xfe"])

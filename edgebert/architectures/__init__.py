@@ -61,6 +61,9 @@ class Architecture(Protocol):
 
     TOKENIZER: str  # "wordpiece" or "unigram"
 
+    READS_PADDING: bool
+    """Whether a token's vector depends on its neighbours', also where those are masked."""
+
     @property
     def HEAD(self) -> tuple[str, ...]:
         """Parts of the names of parameters that a task learns anew."""
@@ -68,6 +71,10 @@ class Architecture(Protocol):
     @property
     def PAIR_HEAD(self) -> str | None:
         """The module of an AutoModelForPreTraining that classifies pairs of segments; None: there is none."""
+
+    @property
+    def KEEP_FLOAT(self) -> tuple[str, ...]:
+        """Patterns of names of an ONNX file's nodes that no quantizer may take, beside those of the recipe."""
 
     @property
     def KEYS(self) -> Keys:

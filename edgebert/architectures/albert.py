@@ -15,8 +15,10 @@ NAME = "albert"
 MODEL_TYPES = ("albert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "unigram"
+READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
 PAIR_HEAD = "sop_classifier"
+KEEP_FLOAT = ()
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

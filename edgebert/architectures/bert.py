@@ -11,8 +11,10 @@ NAME = "bert"
 MODEL_TYPES = ("bert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
+READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
 PAIR_HEAD = "cls.seq_relationship"
+KEEP_FLOAT = ()
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

@@ -11,8 +11,10 @@ NAME = "distilbert"
 MODEL_TYPES = ("distilbert",)
 INPUTS = ("input_ids", "attention_mask")
 TOKENIZER = "wordpiece"
+READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.")  # the first is also the end of pre_classifier
 PAIR_HEAD: str | None = None
+KEEP_FLOAT = ()
 KEYS = Keys("n_layers", "n_heads", ("dim", "hidden_dim"))
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "distilbert-base": {

@@ -11,8 +11,10 @@ NAME = "electra"
 MODEL_TYPES = ("electra",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
+READS_PADDING = False
 HEAD = ("classifier.", "qa_outputs.")
 PAIR_HEAD: str | None = None
+KEEP_FLOAT = ()
 KEYS = Keys("num_hidden_layers", "num_attention_heads", ("hidden_size", "intermediate_size"))
 
 

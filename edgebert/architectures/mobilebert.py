@@ -11,8 +11,10 @@ NAME = "mobilebert"
 MODEL_TYPES = ("mobilebert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
+READS_PADDING = True  # embeddings of three neighbouring words are joined
 HEAD = ("classifier.", "qa_outputs.", "pooler.")  # the published models have a pooler without weights
 PAIR_HEAD = "cls.seq_relationship"
+KEEP_FLOAT = ()
 KEYS = Keys(
     "num_hidden_layers", "num_attention_heads", ("hidden_size", "intra_bottleneck_size", "intermediate_size")
 )

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Sequence
 
 import numpy as np
 
-from . import bundle, conditions, measure, runtimes, selftest
+from . import bundle, conditions, excerpts, measure, runtimes, selftest
 
 ABANDONED = 120  # exit status of a job that nobody waits for any more
 _MARK, _START = 0xEB, 0  # getpriority(_MARK, n) has no effect; the instruction counter takes it as a mark
@@ -24,7 +24,7 @@ TIMED_S, FEWEST = 60.0, 8  # seconds that timing may take where rows are slow, a
 
 
 def run(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, Any]:
-    """Everything the request asks for.
+    """Everything the request asks for; of long outputs what `at` says, row by row, golden ones first.
 
     `bundle` (a folder), `model` (an id), `golden` (rows to replay, 0: all), `rows` (ids of further rows, by input
     name), `reference` (None, or folder and entry of the fp32 file), `threads`, `rounds` of timing (0: none),
@@ -33,13 +33,15 @@ def run(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, 
     opened, start = _start_up(request)
     rows = [{name: np.asarray([ids]) for name, ids in row.items()} for row in request["rows"]]
     total = len(opened.feeds) + len(rows)
-    answers, further = [], []
+    answers, further, at = [], [], [row.get("at", {}) for row in opened.golden]
     with conditions.Watch() as watch:
         for number, one in enumerate(opened.feeds):
             answers.append(opened.model.run(one))
             tell(number + 1, total)
         for number, one in enumerate(rows):
-            further.append(opened.model.run(one))
+            found = {name: array[0] for name, array in opened.model.run(one).items()}
+            at.append(excerpts.places(found))
+            further.append(_listed(found, at[-1]))
             tell(len(opened.feeds) + number + 1, total)
         peak = measure.peak_memory_mb()  # before the reference is loaded beside it
         runs = {"shipped": opened.model.run}
@@ -53,8 +55,9 @@ def run(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, 
     found = selftest.verdict(opened, answers, samples["shipped"], watch.record())
     return dict(
         found,
-        outputs=[_listed(one) for one in answers],
-        further=[_listed(one) for one in further],
+        outputs=[_listed({n: array[0] for n, array in one.items()}, told) for one, told in zip(answers, at)],
+        further=further,
+        at=at,
         samples=samples,
         sustained=sustained,
         start_up=dict(start, peak_memory_mb=round(peak, 1)),
@@ -141,8 +144,9 @@ def _sustained(opened: Any, seconds: float, tell: Callable[[int, int], None]) ->
     )
 
 
-def _listed(outputs: Dict[str, Any]) -> Dict[str, List[float]]:
-    return {name: [float(value) for value in array.ravel()] for name, array in outputs.items()}
+def _listed(outputs: Dict[str, Any], at: excerpts.At) -> Dict[str, List[float]]:
+    told = excerpts.cut(outputs, at)
+    return {name: [float(value) for value in array.ravel()] for name, array in told.items()}
 
 
 def _watch_input() -> None:

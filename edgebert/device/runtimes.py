@@ -113,7 +113,7 @@ def open_model(folder: str, entry: Mapping[str, Any], threads: int = 1) -> Any:
     """The model of a manifest's entry, ready to run. Raises RuntimeMissing, ModelUnreadable."""
     versions(entry)  # tells a missing runtime apart from a faulty file
     path = os.path.join(folder, *entry["file"].split("/"))
-    outputs = entry["signature"]["outputs"]
+    outputs = entry["signature"].get("outputs", [])
     per_token = [output["name"] for output in outputs if output.get("per_token")]
     try:
         if entry["format"] == "tflite":

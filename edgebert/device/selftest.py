@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from . import bundle, conditions, decoding, measure, runtimes
+from . import bundle, conditions, decoding, excerpts, measure, runtimes
 
 PASSED, FAILED, WRONG_INPUT, BUG, SURROUNDINGS = 0, 1, 2, 3, 4
 MIN_AGREEMENT = 1.0  # of the rows whose margin exceeds the tolerance: those must not change
@@ -139,11 +139,7 @@ def _judge(opened: Opened, outputs: List[Any]) -> List[Dict[str, Any]]:
     worst, limit = 0.0, 0.0
     for row, found in zip(opened.golden, outputs):
         expected = _expected(row, opened.entry)
-        gap = max(
-            float(np.abs(np.ravel(value) - found[name].ravel()).max())
-            for name, value in expected["outputs"].items()
-        )
-        gap = gap if np.isfinite(gap) else float("inf")
+        gap = excerpts.gap(expected["outputs"], found, row.get("at", {}))
         if not limit or gap / expected["tolerance"] > worst / limit:
             worst, limit = gap, expected["tolerance"]
     agreement = _agreement(opened, outputs)
@@ -174,10 +170,8 @@ def _agreement(opened: Opened, outputs: List[Any]) -> float:
     same = []
     for row, found in zip(opened.golden, outputs):
         expected = _expected(row, opened.entry)
-        recorded = {
-            name: np.reshape(np.asarray(value, np.float32), found[name].shape)
-            for name, value in expected["outputs"].items()
-        }
+        shapes = {name: array.shape for name, array in found.items()}
+        recorded = excerpts.filled(expected["outputs"], row.get("at", {}), shapes)
         same.append(decoding.same(task, recorded, found, row.get("align", {}), settings, expected["tolerance"]))
     firm = [one for one in same if one is not None]
     return round(sum(firm) / len(firm), 6) if firm else 1.0

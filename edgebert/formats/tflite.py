@@ -9,6 +9,7 @@ from typing import Any
 
 from edgebert.artifact import Signature, Tensor
 from edgebert.formats import ExportShape, Graph
+from edgebert.litert_sharing import unfolded
 
 NAME = "tflite"
 NEEDS = ("torch", "litert_torch", "ai_edge_litert")
@@ -26,12 +27,13 @@ def export(module: Any, shape: ExportShape, out: Path) -> Signature:
     inputs = module.inputs
     converter = litert_torch.Converter()
     for tokens in shape.buckets:
-        feeds = example(inputs, 1, tokens, torch.int32)
-        converter.add_signature(f"tokens_{tokens}", module, sample_kwargs=dict(zip(inputs, feeds, strict=True)))
+        feeds = dict(zip(inputs, example(inputs, 1, tokens, torch.int32), strict=True))
+        converter.add_signature(f"tokens_{tokens}", module, sample_kwargs=feeds)
     out.parent.mkdir(parents=True, exist_ok=True)
-    converter.convert().export(str(out))
+    with unfolded(module, feeds):
+        converter.convert().export(str(out))
     with torch.inference_mode():
-        shapes = [list(tensor.shape) for tensor in module(**dict(zip(inputs, feeds, strict=True)))]
+        shapes = [list(tensor.shape) for tensor in module(**feeds)]
     if module.per_token:
         shapes = [[shape[0], None, *shape[2:]] for shape in shapes]
     return Signature(

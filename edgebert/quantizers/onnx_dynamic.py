@@ -14,6 +14,7 @@ from edgebert.onnx_graph import (
     products,
     quantize_tables,
     select,
+    share_tables,
 )
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
@@ -33,11 +34,12 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = onnx.load(str(source))
+    kept_float = select([*products(model)[0], *embedding_tables(model)], settings.keep_float)
+    share_tables(model, kept_float)
     gemm_to_matmul(model)
     tanh_gelu(model)
-    with_constant, without = products(model)
-    kept_float = select([*with_constant, *embedding_tables(model)], settings.keep_float)
     quantize_tables(model, kept_float)
+    _, without = products(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     logging.disable(logging.WARNING)  # it advises a preprocessing that this graph does not need
     try:

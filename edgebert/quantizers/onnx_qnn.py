@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from edgebert.onnx_graph import part_tables
 from edgebert.quantizers import Settings
 from edgebert.static_ranges import calibrated
 from edgebert.tokenization import Feeds
@@ -45,7 +46,9 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
         config.nodes_to_exclude = [n for n in exclude if any(fnmatch(n, p) for p in settings.keep_float)]
         quantize(str(model), str(to), config)
 
-    calibrated(onnx.load(str(source)), settings.keep_float, batches, out, run)
+    model = onnx.load(str(source))
+    part_tables(model)
+    calibrated(model, settings.keep_float, batches, out, run)
 
 
 def violations(path: Path) -> list[str]:

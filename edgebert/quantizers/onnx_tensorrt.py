@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert.equalization import equalize
+from edgebert.onnx_graph import part_tables
 from edgebert.quantizers import Settings
 from edgebert.static_ranges import calibrated
 from edgebert.tokenization import Feeds
@@ -51,6 +52,7 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
         )
 
     model = onnx.load(str(source))
+    part_tables(model)
     equalize(model, batches)
     calibrated(model, settings.keep_float, batches, out, quantize)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgebert.device.bundle import golden
+from edgebert.distillation import Distil
 from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
+from edgebert.lines import example
 from edgebert.manifest import Manifest, ModelFile
 from edgebert.proof import Proof
+from edgebert.report import answers as answers_of
 from edgebert.report import cells
 from edgebert.report import proofs as proofs_of
 from edgebert.steps import Outcome, Plan
@@ -69,9 +74,8 @@ def _notes(outcomes: Sequence[Outcome], targets: dict[str, Target]) -> list[Rend
     lines: list[RenderableType] = []
     facts = outcomes[0].manifest.out_of_scope
     if facts is not None and facts.auroc is not None:
-        lines.append(
-            f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts, threshold {facts.threshold:.2f}."
-        )
+        limit = "one for each label" if facts.threshold is None else f"{facts.threshold:.2f}"
+        lines.append(f"Out of scope: AUROC {facts.auroc:.3f} on {facts.rows} texts, threshold {limit}.")
     unjudged = [
         o.verdict.target for o in outcomes if speed_not_judged(targets[o.verdict.target]) and not _timed(o)
     ]
@@ -107,15 +111,18 @@ def _places(outcomes: Sequence[Outcome], program: str) -> list[RenderableType]:
     passed = [outcome for outcome in outcomes if outcome.verdict.passed]
     shown = (passed or list(outcomes))[0].folder
     if passed:
-        lines += ["", Text(f'Next: {program} predict {shown} "your text"')]
+        asked = json.dumps(example(golden(str(shown), 1)[0]["inputs"]))
+        said = asked if asked.startswith('"') else f"'{asked}'"
+        lines += ["", Text(f"Next: {program} predict {shown} {said}", overflow="fold")]
     return [*lines, Text(f"{'      ' if passed else 'Next: '}{program} show {shown}")]
 
 
 def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof]) -> RenderableType:
     """What `show BUNDLE` prints: scores, checks, latency, proofs; of a manifest with its proofs merged."""
+    labels = [f"{len(manifest.labels)} labels"] if manifest.labels else []
     lines: list[RenderableType] = [
         Text.assemble((f"{manifest.name} for {manifest.target.name}", "bold"), f"  {folder}"),
-        f"{manifest.task}, {manifest.architecture}, {len(manifest.labels)} labels; level: {manifest.level}",
+        f"{', '.join([manifest.task, manifest.architecture, *labels])}; level: {manifest.level}",
         Text(f"digest {digest}", style="dim"),
     ]
     scores = Table(
@@ -183,11 +190,25 @@ def plan(found: Plan, store: Store) -> RenderableType:
         limits = found.recipe.gates_for(target).model_dump(exclude_none=True)
         listed = ", ".join(f"{key} = {value:g}" for key, value in limits.items())
         gates.add_row(name, ", ".join(found.recipe.quantizers_for(target)), listed)
-    return Group(steps, gates)
+    return Group(steps, gates, *_student(found.distil))
+
+
+def _student(settings: Distil | None) -> list[RenderableType]:
+    """How the student learns, with nothing left open."""
+    if settings is None:
+        return []
+    table = Table(r"\[distil]", "", header_style="bold", box=box.SIMPLE_HEAD)
+    for key, value in settings.model_dump(mode="json", exclude_none=True).items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        for part, one in parts:
+            table.add_row(f"{key}.{part}" if part else key, Text(json.dumps(one)))
+    return [table]
 
 
 def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:
-    """One line a text."""
+    """One line a text, or a line for each thing found in it."""
+    if (special := answers_of.table(answers)) is not None:
+        return special
     table = Table("label", "score", "", header_style="bold", box=box.SIMPLE_HEAD)
     for answer in answers:
         notes = []
@@ -195,7 +216,9 @@ def predictions(answers: Sequence[dict[str, Any]]) -> RenderableType:
             notes.append("below the out-of-scope threshold")
         if answer["truncated"]:
             notes.append("text was cut")
-        table.add_row(answer["label"], f"{answer['score']:.3f}", "; ".join(notes))
+        found = answer.get("labels", [answer])
+        names = ", ".join(one["label"] for one in found) or "none"
+        table.add_row(names, ", ".join(f"{one['score']:.3f}" for one in found), "; ".join(notes))
     return table
 
 

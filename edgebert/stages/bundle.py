@@ -11,7 +11,8 @@ from typing import Any
 
 from edgebert import device, judgement, measured
 from edgebert.artifact import Artifact
-from edgebert.device.bundle import SUMS
+from edgebert.device.bundle import SUMS, golden
+from edgebert.lines import example
 from edgebert.manifest import Manifest, Provenance, TargetFacts
 from edgebert.store import ENTRY, digest_of_files
 from edgebert.target import Target
@@ -91,6 +92,7 @@ def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
         checks=checks,
         provenance=Provenance(
             **_with_runtime(contents, found),
+            training=contents.model.training,
             test_scored=found.test_scored,
             built_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         ),
@@ -138,6 +140,9 @@ def _write_readme(manifest: Manifest, out: Path) -> None:
     )
     own = "numpy ai-edge-litert" if manifest.file().format == "tflite" else "numpy onnxruntime"
     page = environment.get_template("bundle_readme.md.j2").render(
-        m=manifest, file=manifest.file(), packages=PACKAGES.get(manifest.target.runtime, own)
+        m=manifest,
+        file=manifest.file(),
+        packages=PACKAGES.get(manifest.target.runtime, own),
+        asked=json.dumps(example(golden(str(out), 1)[0]["inputs"])),
     )
     (out / "README.md").write_text(page, encoding="utf-8")

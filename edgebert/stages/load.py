@@ -7,17 +7,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from edgebert import members
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError
 from edgebert.sources import WEIGHTS, shards
 
+WORDS = "embeddings.word_embeddings.weight"
 VOCABULARIES = ("vocab.txt", "spiece.model")
 
 
 def run(source: Path, architecture: str, out: Path) -> Artifact:
     """Write the model in `source` to `out`. Raises InputError for weights or a tokenizer that cannot be read."""
-    (out / "config.json").write_text(json.dumps(_config(source), indent=1, sort_keys=True), encoding="utf-8")
-    parameters = _weights(source, out / WEIGHTS)
+    config = _config(source)
+    (out / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
+    reads_padding = members.find("architectures", architecture).READS_PADDING
+    parameters = _weights(source, out / WEIGHTS, int(config.get("pad_token_id", 0)) if reads_padding else None)
     tokenizer(source, out)
     _check_pieces(source, out)
     return Artifact(form="torch", architecture=architecture, parameters=parameters, folder=out).write()
@@ -30,8 +34,12 @@ def _config(source: Path) -> dict[str, Any]:
     return {**config, "dtype": "float32"}
 
 
-def _weights(source: Path, to: Path) -> int:
-    """Write all floating point tensors as fp32 to one file; the number of parameters."""
+def _weights(source: Path, to: Path, padding: int | None) -> int:
+    """Write all floating point tensors as fp32 to one file; the number of parameters.
+
+    The vector of the token `padding` becomes 0, what is beside a text that is not padded: published models have
+    trained it, and would answer otherwise to a text in a longer bucket.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
@@ -47,6 +55,8 @@ def _weights(source: Path, to: Path) -> int:
             tensors[name] = tensor.to(torch.float32).contiguous()
             if not torch.isfinite(tensors[name]).all():
                 raise InputError(f"{source}: tensor '{name}' holds NaN or infinite weights")
+            if padding is not None and name.endswith(WORDS):
+                tensors[name][padding] = 0
     save_file(tensors, to, metadata={"format": "pt"})
     return sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point())
 
@@ -61,7 +71,7 @@ def tokenizer(source: Path, out: Path) -> None:
 
         try:
             AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(out)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # the library below it raises bare Exception for a faulty file
             raise InputError(f"{source}: no tokenizer.json, and none can be made: {error}") from None
         path = out / "tokenizer.json"
     parts = json.loads(path.read_text(encoding="utf-8"))
@@ -79,10 +89,16 @@ def tokenizer(source: Path, out: Path) -> None:
 def _check_pieces(source: Path, out: Path) -> None:
     from tokenizers import Tokenizer
 
-    highest = max(Tokenizer.from_file(str(out / "tokenizer.json")).get_vocab().values(), default=0)
+    pieces = Tokenizer.from_file(str(out / "tokenizer.json")).get_vocab()
+    highest = max(pieces.values(), default=0)
     rows = json.loads((out / "config.json").read_text(encoding="utf-8")).get("vocab_size", 0)
     if highest >= rows:
         raise InputError(
             f"{source}: its tokenizer has pieces up to number {highest}, its model embeddings for {rows}; "
             "the two are not of one model"
+        )
+    if 2 * len(pieces) < rows:  # libraries make up one of five pieces where they find no vocabulary
+        raise InputError(
+            f"{source}: its tokenizer has {len(pieces)} pieces, its model embeddings for {rows}; "
+            "this is not the tokenizer that the model was trained with"
         )

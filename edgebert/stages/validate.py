@@ -16,7 +16,7 @@ import numpy as np
 from edgebert import members, proof, references, scoring, timing
 from edgebert.data import Row
 from edgebert.device import bundle as bundles
-from edgebert.device import decoding, runtimes
+from edgebert.device import decoding, excerpts, runtimes
 from edgebert.errors import MissingExtraError, SurroundingsError
 from edgebert.interpreters import Python
 from edgebert.jobs import Tell
@@ -83,10 +83,11 @@ def run(work: Work, tell: Tell) -> Proof:
         seen: Observation = work.transport.run(work.address, job, work.options)
     on_host, against = _on_host(shipped, golden, feeds)
     on_device = _arrays(seen.found, on_host)
+    at = seen.found.get("at") or [row.get("at", {}) for row in golden] + [{}] * (len(feeds) - len(golden))
     tolerance = _tolerance(shipped.entry["id"], golden[0])
     comparison = None
     if on_device is not None:
-        comparison = _compare(shipped.manifest, asked, on_host, on_device, tolerance, against)
+        comparison = _compare(shipped.manifest, asked, on_host, on_device, at, tolerance, against)
     score, host_score = _scores(task, shipped.manifest, asked, on_device, on_host)
     valid = not seen.found.get("slowed")
     absent, proves = dict(seen.not_measured), dict(seen.evidence)
@@ -157,8 +158,12 @@ def _on_host(
         if len(feeds) > len(golden):
             extra = "litert" if shipped.entry["format"] == "tflite" else "build"
             raise MissingExtraError("comparing rows of --data with this machine", extra) from None
-    recorded = [_recorded(shipped.entry["id"], row)["outputs"] for row in golden]
-    outputs = [{name: np.asarray(value, np.float32) for name, value in row.items()} for row in recorded]
+    long = {name for row in golden for name in row.get("at", {})}
+    shapes = {
+        one["name"]: one["shape"][1:] for one in shipped.entry["signature"]["outputs"] if one["name"] in long
+    }
+    recorded = [(_recorded(shipped.entry["id"], row)["outputs"], row.get("at", {})) for row in golden]
+    outputs = [excerpts.filled(told, at, shapes) for told, at in recorded]
     return outputs, "the outputs recorded in golden.jsonl"
 
 
@@ -176,9 +181,10 @@ def _arrays(found: dict[str, Any], like: Sequence[Outputs]) -> list[Outputs] | N
     if found.get("outputs") is None:
         return None
     rows = [*found["outputs"], *found["further"]]
+    at = found.get("at") or [{}] * len(rows)
     return [
-        {name: np.asarray(row[name], np.float32).reshape(array.shape) for name, array in one.items()}
-        for row, one in zip(rows, like, strict=True)
+        excerpts.filled(row, told, {name: array.shape for name, array in one.items()})
+        for row, told, one in zip(rows, at, like, strict=True)
     ]
 
 
@@ -187,14 +193,14 @@ def _compare(
     asked: Sequence[Question],
     on_host: Sequence[Outputs],
     on_device: Sequence[Outputs],
+    at: Sequence[excerpts.At],
     tolerance: float,
     against: Any,
 ) -> Comparison:
     largest, compared, same = 0.0, 0, 0
     windows = [window for question in asked for window in question.windows]
-    for window, host, device in zip(windows, on_host, on_device, strict=True):
-        gap = max(float(np.abs(host[name] - device[name]).max()) for name in host)
-        largest = max(largest, gap if np.isfinite(gap) else float("inf"))
+    for window, host, device, told in zip(windows, on_host, on_device, at, strict=True):
+        largest = max(largest, excerpts.gap(excerpts.cut(device, told), host, told))
         alike = decoding.same(manifest.task, host, device, window.align, manifest.decoding, tolerance)
         if alike is not None:
             compared += 1

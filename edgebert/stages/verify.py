@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebert import scoring, timing
+from edgebert import members, scoring, timing
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Splits
+from edgebert.device import excerpts
 from edgebert.interpreters import Python
 from edgebert.manifest import ModelFile, OutOfScopeFacts
 from edgebert.measured import FILE, GOLDEN, SAMPLES, Measured
@@ -76,7 +77,7 @@ def run(
     dev = scoring.questions(task, encoder, splits.dev.rows, decoding)
     outside = _outside(splits, "test", task, encoder, decoding)
     golden = _golden(work.golden_texts, splits, task, encoder, decoding)
-    first = len(dev) * bool(outside or task.TUNED) + len(outside)
+    first = len(dev) * bool(outside or task.tuned(decoding)) + len(outside)
     total = first + len(test) * (2 + len(work.shipped)) + len(golden) * (1 + len(work.shipped))
     done = 0
 
@@ -98,14 +99,19 @@ def run(
         return found
 
     model, artifact = next(iter(work.shipped.items()))
-    if task.TUNED:
+    if task.tuned(decoding):
         decoding |= task.tune(splits.dev.rows, through(artifact, model, dev), decoding)
-    if outside:
+    elif outside:
         decoding["threshold"] = scoring.threshold(through(artifact, model, dev))
     torch_model = task.model(work.teacher.folder, None, decoding).eval()
     decode = scoring.decoder(task.NAME, labels, decoding)
+    taught_by = members.find("architectures", work.teacher.architecture)
+    asked = test
+    if taught_by.INPUTS != architecture.INPUTS:
+        reading = Encoder(work.teacher.folder, work.teacher.max_tokens, taught_by.INPUTS)
+        asked = scoring.questions(task, reading, splits.test.rows, decoding)
     answered = {
-        "teacher": scoring.teacher_answers(torch_model, task, architecture, test, decode, tick),
+        "teacher": scoring.teacher_answers(torch_model, task, taught_by, asked, decode, tick),
         "reference": through(work.reference, "reference", test),
     }
     files, violations, facts = [], {}, None
@@ -126,7 +132,8 @@ def run(
             )
         )
         if number == 0 and outside:
-            facts = _out_of_scope(decoding["threshold"], shipped, through(artifact, model, outside))
+            inside = [one for row, one in zip(splits.test.rows, shipped, strict=True) if task.truth(row) != []]
+            facts = _out_of_scope(decoding.get("threshold"), inside, through(artifact, model, outside))
     made = {model: golden_outputs(artifact, model) for model, artifact in work.shipped.items()}
     _write_golden(out / GOLDEN, task, golden, made, golden_outputs(work.reference, "reference"), work)
     samples, latency, speedups, peaks = _time(work, task, test, decoding)
@@ -152,13 +159,18 @@ def _outside(splits: Splits, split: str, task: Task, encoder: Encoder, decoding:
     return scoring.questions(task, encoder, rows, decoding)
 
 
-def _out_of_scope(threshold: float, inside: Sequence[Answer], outside: Sequence[Answer]) -> OutOfScopeFacts:
-    certain_inside, certain_outside = scoring.certainty(inside), scoring.certainty(outside)
+def _out_of_scope(
+    threshold: float | None, inside: Sequence[Answer], outside: Sequence[Answer]
+) -> OutOfScopeFacts | None:
+    """How well texts with a label and texts without one are told apart."""
+    if not inside:
+        return None
     return OutOfScopeFacts(
-        auroc=round(scoring.auroc(certain_inside, certain_outside), 6),
+        auroc=round(scoring.auroc(scoring.certainty(inside), scoring.certainty(outside)), 6),
         threshold=threshold,
-        rows=len(certain_outside),
-        false_rejection=round(float((certain_inside < threshold).mean()), 6),
+        rows=len(outside),
+        false_rejection=round(float(np.mean([scoring.rejected(one) for one in inside])), 6),
+        false_acceptance=round(float(np.mean([not scoring.rejected(one) for one in outside])), 6),
     )
 
 
@@ -193,19 +205,23 @@ def _write_golden(
     lines = []
     for i, question in enumerate(golden):
         [window] = question.windows
+        at = excerpts.places(reference[i])
         inputs = {name: question.row[name] for name in task.COLUMNS if name in question.row and name != task.TRUTH}
         line = {
             "inputs": inputs,
             "ids": {name: array[0].tolist() for name, array in window.feeds.items()},
             "align": window.align,
-            "outputs": _listed(outputs[default][i]),
-            "reference": _listed(reference[i]),
+            "outputs": _listed(outputs[default][i], at),
+            "reference": _listed(reference[i], at),
             "label": task.truth(question.row),
             "tolerance": tolerances[default],
         }
+        if at:
+            line["at"] = at
         if others:
             line["others"] = {
-                model: {"outputs": _listed(outputs[model][i]), "tolerance": tolerances[model]} for model in others
+                model: {"outputs": _listed(outputs[model][i], at), "tolerance": tolerances[model]}
+                for model in others
             }
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
@@ -215,8 +231,8 @@ def _largest(outputs: Outputs) -> float:
     return max(float(np.abs(array).max()) for array in outputs.values())
 
 
-def _listed(outputs: Outputs) -> dict[str, Any]:
-    return {name: array.tolist() for name, array in outputs.items()}
+def _listed(outputs: Outputs, at: excerpts.At) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in excerpts.cut(outputs, at).items()}
 
 
 def _replayed(work: Work, model: str, golden: Path) -> float:

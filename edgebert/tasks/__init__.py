@@ -22,7 +22,7 @@ from edgebert.verdict import Score
 Outputs = dict[str, NDArray[np.float32]]  # of one window, by name, without the batch axis
 Answer = dict[str, Any]  # what `predict` tells of a row, but for `truncated`
 Decoding = dict[str, Any]  # the manifest's `decoding`: what the decoder goes by
-Example = dict[str, Any]  # token ids by input name (lists of ints), and `target`
+Example = dict[str, Any]  # ids by input name (lists of ints), `target`; `beside`: ids of what is read with them
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,6 @@ class Task(Protocol):
     """Whether texts that no label fits can be told by the certainty of an answer (its `score`)."""
 
     @property
-    def TUNED(self) -> tuple[str, ...]:
-        """Names of what `tune` finds; empty: the dev split is not run for it."""
-
-    @property
     def Settings(self) -> type[Table]:
         """The recipe's `[decoding]`, with its defaults."""
 
@@ -102,6 +98,12 @@ class Task(Protocol):
     def decoding(self, settings: Any, rows: Sequence[Row]) -> Decoding:
         """What the decoder goes by, from the recipe's settings and the training rows."""
 
+    def misfit(self, rows: Sequence[Row], decoding: Decoding) -> str | None:
+        """Why rows, each sound by itself, cannot be learned, scored or answered under this decoding, or None.
+
+        Rows to answer come one by one and without the truth.
+        """
+
     def windows(self, row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
         """What the model reads of a row."""
 
@@ -128,8 +130,28 @@ class Task(Protocol):
     def loss(self, outputs: Mapping[str, Any], targets: Any) -> Any:
         """The training loss, a scalar tensor."""
 
+    def tuned(self, decoding: Decoding) -> tuple[str, ...]:
+        """Names of what `tune` finds; empty: the dev split is not run for it."""
+
+    def places(self, align: Mapping[str, Any]) -> list[int] | None:
+        """The tokens of a window whose outputs mean something, by what it tells decoding; None: all."""
+
+    def soft_loss(
+        self,
+        outputs: Mapping[str, Any],
+        taught: Mapping[str, Any],
+        mask: Any,
+        temperature: float,
+        decoding: Decoding,
+    ) -> Any:
+        """How far outputs are from a teacher's, a scalar tensor (see `edgebert.soft_targets`).
+
+        `taught` has the teacher's output tensors by name, padded as `outputs` are; `mask` is float32
+        [batch, tokens], 1 where an output counts (see `places`).
+        """
+
     def tune(self, rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-        """What the dev split's answers of the shipped file set (see TUNED)."""
+        """What the dev split's answers of the shipped file set (see `tuned`)."""
 
     def quality(self, rows: Sequence[Row], answers: Sequence[Answer]) -> float:
         """The metric alone, 0..1: what chooses between epochs."""

@@ -1,4 +1,4 @@
-"""Text classification: one label of several for a text."""
+"""Text classification: one label of several for a text; where rows have lists, every label that holds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import classification
+from edgebert import classification, multilabel, soft_targets
 from edgebert.architectures import Architecture
-from edgebert.data import Row
+from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
-from edgebert.tokenization import Encoder, ill_formed
+from edgebert.tokenization import Encoder
 from edgebert.verdict import Score
 
 NAME = "text-classification"
@@ -22,7 +22,6 @@ OUTPUTS = ("logits",)
 PER_TOKEN = False
 LABELLED = True
 OUT_OF_SCOPE = True
-TUNED = ()
 
 
 class Settings(Table):
@@ -31,20 +30,16 @@ class Settings(Table):
 
 def fault(row: Row) -> str | None:
     """What is wrong with a row to train on or score, or None."""
-    for column in COLUMNS:
-        if column not in row:
-            return f"no column '{column}'; here are: {', '.join(row)}; name it: [data.columns] {column} = \"...\""
-    if (wrong := ill_formed(row["text"])) is not None:
-        return f"text {wrong}"
+    if (wrong := columns_fault(row, COLUMNS) or question_fault(row)) is not None:
+        return wrong
+    if isinstance(row["label"], list):
+        return multilabel.label_fault(row["label"])
     return classification.label_fault(row["label"])
 
 
 def question_fault(row: Row) -> str | None:
     """What is wrong with a row to answer, or None."""
-    if "text" not in row:
-        return f"no column 'text'; here are: {', '.join(row)}"
-    wrong = ill_formed(row["text"])
-    return None if wrong is None else f"text {wrong}"
+    return texts_fault(row, ("text",))
 
 
 def question(text: str) -> Row | None:
@@ -57,16 +52,51 @@ def sample(text: str) -> Row:
     return {"text": text}
 
 
-group = classification.group
-truth = classification.truth
-labels = classification.labels
-labels_fault = classification.labels_fault
-unknown = classification.unknown
+def truth(row: Row) -> Any:
+    """The label of a row, or the list of its labels; None where it has neither."""
+    return multilabel.truth(row) if isinstance(row.get("label"), list) else classification.truth(row)
+
+
+def _each(row: Row) -> list[str]:
+    """The labels of a row, which may be one or a list."""
+    found = truth(row)
+    return found if isinstance(found, list) else [found]
+
+
+def group(row: Row) -> str:
+    """What a held-out split is stratified by: all labels of a row together."""
+    return ", ".join(_each(row))
+
+
+def labels(rows: Sequence[Row]) -> list[str]:
+    """The labels of the task, sorted."""
+    return sorted({label for row in rows for label in _each(row)})
+
+
+def labels_fault(labels: Sequence[str]) -> str | None:
+    """Why these labels cannot be trained on, or None."""
+    return classification.labels_fault(labels) if labels else "no row has a label"
+
+
+def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
+    """Labels of rows that `labels` lacks."""
+    return sorted({label for row in rows for label in _each(row)} - set(labels))
 
 
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
-    """Nothing beyond what every task has."""
-    return {}
+    """`multi_label` where rows, most of them, have lists of labels: the others are misfits then."""
+    lists = sum(isinstance(row["label"], list) for row in rows)
+    return {"multi_label": True} if 2 * lists > len(rows) else {}
+
+
+def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
+    """The first row with one label where lists are expected, or the other way round."""
+    lists = bool(decoding.get("multi_label"))
+    wanted = 'lists of labels are expected: ["..."]' if lists else "one label a row is expected, not a list"
+    for number, row in enumerate(rows, 1):
+        if "label" in row and isinstance(row["label"], list) is not lists:
+            return f"row {number} of {len(rows)}: label = {row['label']!r}, where {wanted}"
+    return None
 
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
@@ -82,7 +112,8 @@ def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:
 
 def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any:
     """A transformers model with a classification head."""
-    return classification.model(folder, labels)
+    several = decoding.get("multi_label")
+    return classification.model(folder, labels, multilabel.PROBLEM if several else classification.PROBLEM)
 
 
 def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Architecture) -> Mapping[str, Any]:
@@ -91,24 +122,64 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:
-    """One example; its target is the class number, or -1 out of scope."""
+    """One example; its target is the class number, -1 out of scope, or a number 0 or 1 for each of several."""
     feeds = encoder.encode(row["text"]).feeds
-    return [classification.example(feeds, row, labels)]
+    one = multilabel if decoding.get("multi_label") else classification
+    return [one.example(feeds, row, labels)]
 
 
-collate = classification.collate
-loss = classification.loss
+def collate(targets: Sequence[Any], tokens: int) -> Any:
+    """Class numbers int64 [batch], or 0 and 1 as float32 [batch, labels]."""
+    if isinstance(targets[0], list):
+        return multilabel.collate(targets)
+    return classification.collate(targets, tokens)
+
+
+def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
+    """Cross-entropy, of each label by itself where several may hold."""
+    one = multilabel if targets.is_floating_point() else classification
+    return one.loss(outputs, targets)
+
+
+def tuned(decoding: Decoding) -> tuple[str, ...]:
+    """The thresholds of labels, where several may hold."""
+    return ("thresholds",) if decoding.get("multi_label") else ()
+
+
+def places(align: Mapping[str, Any]) -> list[int] | None:
+    """All: outputs are of the whole text."""
+    return None
+
+
+def soft_loss(
+    outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
+) -> Any:
+    """One label of several, or several that each hold or not."""
+    distance = soft_targets.labels if decoding.get("multi_label") else soft_targets.classes
+    return distance(outputs["logits"], taught["logits"], temperature)
 
 
 def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-    """Nothing is tuned."""
-    return {}
+    """The thresholds by which micro-F1 is highest."""
+    return {"thresholds": multilabel.tune(rows, answers)}
 
 
-quality = classification.quality
-chance = classification.chance
+def quality(rows: Sequence[Row], answers: Sequence[Answer]) -> float:
+    """Accuracy; micro-F1 where several labels may hold."""
+    if "labels" in answers[0]:
+        return multilabel.quality(rows, answers)
+    return classification.quality(rows, answers)
+
+
+def chance(rows: Sequence[Row]) -> float:
+    """The score of the best answer that is always the same."""
+    if isinstance(rows[0]["label"], list):
+        return multilabel.chance(rows)
+    return classification.chance(rows)
 
 
 def scores(rows: Sequence[Row], split: str, answered: Mapping[str, Sequence[Answer]]) -> list[Score]:
-    """Accuracy, macro-F1 and the worst class's recall; with few positives of two classes F1 and PR-AUC too."""
+    """Accuracy and what stands beside it, or micro-F1 where several labels may hold."""
+    if "labels" in next(iter(answered.values()))[0]:
+        return multilabel.scores(rows, split, answered)
     return classification.scores(rows, split, answered)

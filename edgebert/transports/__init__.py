@@ -75,7 +75,8 @@ class Observation:
     """What a transport brings back.
 
     `found` is the worker's result (`edgebert.device.job.run`), or the part of it that the transport could get:
-    `outputs` and `further` are None where the device gave no outputs. `evidence` says, for each aspect, what the
+    `outputs` and `further` are None where the device gave no outputs, and `at` is absent where it gave them whole
+    (see `edgebert.device.excerpts`). `evidence` says, for each aspect, what the
     run is evidence of; an aspect that it tells nothing about is left out. `latency` holds the percentiles of a
     runner that keeps its samples to itself; raw samples are in `found`.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,38 @@ def test_a_path_that_is_no_data_file_is_told(run_edgebert: Run, project: Path, v
     assert all(part in said for part in ("data.train", value, wanted)), said
 
 
+@pytest.mark.parametrize(
+    ("task", "line", "wanted"),
+    [
+        (
+            "token-classification",
+            b'{"tokens": ["in", "Rome"], "tags": ["O"]}',
+            "2 tokens and 1 tags; every token needs its tag",
+        ),
+        (
+            "token-classification",
+            b'{"text": "in Rome", "spans": [{"start": 3, "end": 9, "slot": "city"}]}',
+            "spans[0] (3-9 city) is outside its text, which has 7 characters",
+        ),
+        ("extractive-summarization", b'{"sentences": "One. Two.", "summary": "one"}', "must be a list of texts"),
+    ],
+)
+def test_a_row_that_is_none_of_its_task_is_told_with_its_line(
+    run_edgebert: Run, project: Path, task: str, line: bytes, wanted: str
+) -> None:
+    good = {
+        "token-classification": '{"text": "in Rome", "spans": []}\n',
+        "extractive-summarization": '{"text": "One. Two.", "summary": "two"}\n',
+    }
+    for name in ("train", "dev", "test"):
+        (project.parent / f"{name}.jsonl").write_text(good[task] * 9)
+    replace_line(project.parent / "dev.jsonl", 4, line)
+    recipe = project.read_text().replace("text-classification", task)
+    project.write_text(re.sub(r"\[data.out_of_scope\]\n.*\n.*\n", "", recipe))
+    said = refused(run_edgebert, project)
+    assert all(part in said for part in ("data.dev", "line 4", wanted)), said
+
+
 def test_a_missing_column_is_told_with_those_there_are(run_edgebert: Run, project: Path) -> None:
     train = project.parent / "train.jsonl"
     train.write_text(train.read_text().replace('"label"', '"intent"'))
@@ -73,7 +106,7 @@ def test_a_faulty_renaming_of_columns_is_told(
         (b'{"text": "a day", "label": " "}', "label is empty"),
         (b'{"text": "a day", "label": null}', "label = None"),
         (b'{"text": "a day", "label": 0.5}', "label = 0.5"),
-        (b'{"text": "a day", "label": ["sun", "rain"]}', "label = ['sun', 'rain']"),
+        (b'{"text": "a day", "label": ["sun", 0.5]}', "label = ['sun', 0.5]"),
         (b'{"text": "a day"', "not JSON"),
         (b'["a day", "sun"]', "not a JSON object"),
         (b'{"text": "a d\xffy", "label": "sun"}', "not UTF-8 at byte 14"),
@@ -108,6 +141,15 @@ def test_a_label_that_train_does_not_have_is_told(run_edgebert: Run, project: Pa
         file.write('{"text": "small balls of ice", "label": "hail"}\n')
     said = refused(run_edgebert, project)
     assert all(part in said for part in (f"data.{split}", "hail", "train")), said
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_a_list_of_labels_among_rows_of_one_label_is_told(run_edgebert: Run, project: Path, split: str) -> None:
+    with (project.parent / f"{split}.jsonl").open("a") as file:
+        file.write('{"text": "a sunny day", "label": ["sun"]}\n')
+    said = refused(run_edgebert, project)
+    assert all(part in said for part in (f"data.{split}", "row", "['sun']", "one label a row")), said
+    assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])

@@ -23,11 +23,13 @@ def message(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
 
 
 def half_written(out: Path) -> list[Path]:
-    """What a build that was stopped must not leave in its output folder: published files, and drafts anywhere."""
+    """What a build that was stopped must not leave in its output folder: published files, and drafts anywhere.
+
+    What an interrupted training goes on from is neither.
+    """
     store = out / ".store"
-    return [path for path in out.rglob("*") if path.name.startswith(".") and path != store] + [
-        path for path in out.rglob("*") if path.is_file() and not path.is_relative_to(store)
-    ]
+    drafts = [path for path in out.rglob(".*") if path != store and not path.name.startswith(".unfinished-")]
+    return drafts + [path for path in out.rglob("*") if path.is_file() and not path.is_relative_to(store)]
 
 
 def refused(run: Run, recipe: Path, *arguments: str) -> str:

@@ -32,7 +32,7 @@ def trained(built: Built) -> Artifact:
 
 @pytest.fixture(scope="module")
 def torch_model(trained: Artifact) -> Any:
-    return members.find("tasks", "text-classification").model(trained.folder, None).eval()
+    return members.find("tasks", "text-classification").model(trained.folder, None, {}).eval()
 
 
 def exported_again(trained: Artifact, shape: ExportShape, out: Path) -> Artifact:

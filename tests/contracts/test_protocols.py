@@ -24,12 +24,31 @@ from edgebert.quantizers import (
     onnx_qnn,
     onnx_tensorrt,
 )
-from edgebert.tasks import Task, text_classification
+from edgebert.tasks import (
+    Task,
+    extractive_summarization,
+    feature_extraction,
+    fill_mask,
+    question_answering,
+    regression,
+    sentence_pairs,
+    text_classification,
+    token_classification,
+)
 from edgebert.transports import Transport, adb, local, qemu, ssh
 from tests.conftest import ROOT
 
 ARCHITECTURES: list[Architecture] = [albert, bert, distilbert, electra, mobilebert]
-TASKS: list[Task] = [text_classification]
+TASKS: list[Task] = [
+    extractive_summarization,
+    feature_extraction,
+    fill_mask,
+    question_answering,
+    regression,
+    sentence_pairs,
+    text_classification,
+    token_classification,
+]
 QUANTIZERS: list[Quantizer] = [
     litert_dynamic,
     litert_fp16,

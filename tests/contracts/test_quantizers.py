@@ -90,7 +90,7 @@ def apply(quantizer: ModuleType, source: Artifact, settings: Settings, trained: 
 
 
 def outputs(one: Artifact, rows: list[Feeds]) -> Outputs:
-    return scoring.outputs_of(one.folder, one.entry("any"), rows, lambda: None)
+    return {"logits": toy.logits_of(scoring.outputs_of(one.folder, one.entry("any"), rows))}
 
 
 def inputs_and_outputs(one: Artifact) -> Any:

@@ -22,9 +22,8 @@ LOGITS = arrays.arrays(
 
 
 def answer(logits: list[float], threshold: float | None = None) -> dict[str, Any]:
-    outputs = {"logits": np.asarray([logits], np.float32)}
-    [found] = decoding.decode("text-classification", outputs, LABELS, {"threshold": threshold})
-    return dict(found)
+    windows = [{"outputs": {"logits": np.asarray(logits, np.float32)}, "align": {}}]
+    return decoding.answer("text-classification", windows, {}, LABELS, {"threshold": threshold})
 
 
 @given(LOGITS)
@@ -56,9 +55,47 @@ def test_an_answer_names_the_winner_and_the_probability_of_every_label() -> None
     assert json.loads(json.dumps(found)) == found
 
 
-def test_answers_come_in_the_order_of_the_rows() -> None:
-    found = decoding.text_classification({"logits": np.eye(3, dtype=np.float32)[[2, 0, 1]]}, LABELS)
-    assert [one["label"] for one in found] == ["sun", "rain", "snow"]
+def several(logits: list[float], thresholds: list[float] | None = None) -> dict[str, Any]:
+    windows = [{"outputs": {"logits": np.asarray(logits, np.float32)}, "align": {}}]
+    settings = {"multi_label": True, "thresholds": thresholds}
+    return decoding.answer("text-classification", windows, {}, LABELS, settings)
+
+
+@given(LOGITS)
+def test_sigmoid_is_scipys(logits: NDArray[np.float32]) -> None:
+    expected = scipy.special.expit(logits.astype(np.float64))
+    np.testing.assert_allclose(decoding.sigmoid(logits), expected, rtol=1e-9, atol=1e-15)
+
+
+def test_every_label_above_its_threshold_holds_the_surest_first() -> None:
+    found = several([1.0, -3.0, 2.0])
+    assert [one["label"] for one in found["labels"]] == ["sun", "rain"]
+    assert list(found["scores"].values()) == pytest.approx(scipy.special.expit([1.0, -3.0, 2.0]).tolist())
+    assert found["labels"][0]["score"] == found["scores"]["sun"]
+    assert [one["label"] for one in several([1.0, -3.0, 2.0], [0.8, 0.04, 0.9])["labels"]] == ["snow"]
+    assert several([-1.0, -3.0, -2.0])["labels"] == []
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_each_label_is_decided_by_how_far_its_logit_is_from_the_thresholds() -> None:
+    outputs = {"logits": np.asarray([1.0, -3.0, 2.0], np.float32)}
+    settings = {"multi_label": True, "thresholds": [0.5, 0.5, scipy.special.expit(2.5)]}
+    found = decoding.decisions("text-classification", outputs, {}, settings)
+    assert [one[0] for one in found] == [True, False, False]
+    assert [one[1] for one in found] == pytest.approx([1.0, 3.0, 0.5])
+    certain = {**settings, "thresholds": [0.0, 1.0, 0.5]}
+    assert [one[0] for one in decoding.decisions("text-classification", outputs, {}, certain)] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_set_of_labels_is_right_in_any_order_and_only_whole() -> None:
+    answered = {"labels": [{"label": "sun", "score": 0.9}, {"label": "rain", "score": 0.8}]}
+    assert decoding.right("text-classification", answered, ["rain", "sun"]) is True
+    assert decoding.right("text-classification", answered, ["rain"]) is False
+    assert decoding.right("text-classification", {"labels": []}, []) is True
 
 
 def test_in_scope_is_told_against_the_threshold_and_unknown_without_one() -> None:
@@ -72,12 +109,12 @@ def test_in_scope_is_told_against_the_threshold_and_unknown_without_one() -> Non
 
 def test_a_task_of_a_newer_version_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="does not decode the task 'poetry'"):
-        decoding.decode("poetry", {"logits": np.zeros((1, 3))}, LABELS, {})
+        decoding.answer("poetry", [], {}, LABELS, {})
 
 
 @given(arrays.arrays(np.float32, st.integers(2, 6), elements=st.floats(-100, 100, width=32)))
 def test_noise_of_less_than_half_the_margin_never_changes_the_winner(logits: NDArray[np.float32]) -> None:
-    margin = decoding.margin({"logits": logits})
+    margin = decoding.margin(logits)
     best = int(logits.argmax())
     noisy = logits.astype(np.float64) + 0.49 * margin
     noisy[best] = float(logits[best]) - 0.49 * margin
@@ -86,6 +123,21 @@ def test_noise_of_less_than_half_the_margin_never_changes_the_winner(logits: NDA
 
 
 def test_the_margin_is_between_the_best_two() -> None:
-    assert decoding.margin({"logits": [[1.0, 5.0, 3.5, -9.0]]}) == 1.5
-    assert decoding.margin({"logits": [[2.0, 2.0]]}) == 0
-    assert decoding.margin({"logits": [[0.3]]}) == float("inf")
+    assert decoding.margin([1.0, 5.0, 3.5, -9.0]) == 1.5
+    assert decoding.margin([2.0, 2.0]) == 0
+    assert decoding.margin([0.3]) == float("inf")
+
+
+def test_outputs_are_the_same_where_firm_decisions_are() -> None:
+    def same(expected: list[float], found: list[float], tolerance: float) -> bool | None:
+        first, second = ({"logits": np.asarray(one, np.float32)} for one in (expected, found))
+        return decoding.same("text-classification", first, second, {}, {}, tolerance)
+
+    assert same([3.0, 1.0, 0.0], [1.5, 1.0, 0.0], 0.5) is True
+    assert same([3.0, 1.0, 0.0], [1.0, 1.5, 0.0], 0.5) is False
+    assert same([1.4, 1.0, 0.0], [1.0, 1.5, 0.0], 0.5) is None, "a lead within the tolerance tells nothing"
+
+
+def test_an_answer_is_right_where_it_is_the_true_label() -> None:
+    assert decoding.right("text-classification", answer([1.0, 3.0, 2.0]), "snow") is True
+    assert decoding.right("text-classification", answer([1.0, 3.0, 2.0]), "sun") is False

@@ -1,6 +1,7 @@
 """A build that is killed again and again, and run again, ends as one that was left alone."""
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -41,7 +42,12 @@ def finish(recipe: Path, out: Path) -> Path:
 
 def drafts(store: Path) -> set[Path]:
     """Drafts of steps under way, those of killed processes among them."""
-    return set(store.glob(".*-*"))
+    return set(store.glob(".*-*")) - unfinished(store)
+
+
+def unfinished(store: Path) -> set[Path]:
+    """What interrupted trainings go on from."""
+    return set(store.glob(".unfinished-*"))
 
 
 def finished(store: Path) -> dict[str, tuple[int, int]]:
@@ -113,5 +119,27 @@ def test_nothing_is_left_over_of_killed_builds(toy_model: Path, tmp_path: Path) 
     assert kill_after(0.5, recipe, out)
     assert len(drafts(out / ".store")) == 1
     finish(recipe, out)
-    assert drafts(out / ".store") == set()
+    assert drafts(out / ".store") == unfinished(out / ".store") == set()
     assert [path.name for path in (out / "toy").iterdir()] == ["raspberry-pi-5"]
+
+
+def test_a_training_that_is_killed_goes_on_from_its_last_epoch(toy_model: Path, tmp_path: Path) -> None:
+    recipe = toy.write_project(tmp_path / "project", toy_model, ["raspberry-pi-5"])
+    recipe.write_text(recipe.read_text().replace("epochs = 6", "epochs = 12"))
+    undisturbed, out = finish(recipe, tmp_path / "undisturbed"), tmp_path / "out"
+    process = start(recipe, out)
+    checkpoint = ".store/.unfinished-finetune-*/checkpoint-*/trainer_state.json"
+    while process.poll() is None and not list(out.glob(checkpoint)):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    (room,) = unfinished(out / ".store")
+    first = json.loads((room / "history.json").read_text())
+    assert 0 < len(first) < 12
+    first[0]["dev_loss"] = -1.0  # a mark that only a run which goes on can keep
+    first[0]["quality"] = 0.0
+    (room / "history.json").write_text(json.dumps(first))
+    bundle = finish(recipe, out)
+    (history,) = (json.loads(path.read_text()) for path in out.glob(".store/finetune-*/history.json"))
+    assert history["2"][0]["dev_loss"] == -1.0 and len(history["2"]) == 12
+    assert alike(bundle) == alike(undisturbed)

@@ -78,9 +78,9 @@ def wider(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     model = BertForSequenceClassification.from_pretrained(folder / "model", num_labels=8).eval()
     torch.nn.init.normal_(model.classifier.weight, std=1.0)
     shape = ExportShape(opset=None, ir_version=None, batch=1, buckets=[16], dtype="int32")
-    form, bert = members.find("formats", "tflite"), members.find("architectures", "bert")
+    form = members.find("formats", "tflite")
     with quiet.into(folder / "log"):
-        signature = form.export(model, bert.INPUTS, ("logits",), shape, folder / form.FILE)
+        signature = form.export(toy.exportable(model), shape, folder / form.FILE)
     return Artifact(
         form="tflite", architecture="bert", file=form.FILE, buckets=[16], signature=signature, folder=folder
     )
@@ -92,13 +92,13 @@ def logits(source: Artifact, quantizer: str, python: Python, rows: list[Feeds], 
     with quiet.into(room / "log"):
         member.apply(source.path, Settings(), [], room / member.FILE)
     entry = source.model_copy(update={"file": member.FILE}).entry("any", {}, "tflite-runtime")
-    found: Logits = scoring.outputs_of(room, entry, rows, lambda: None, python=python)["logits"]
+    found: Logits = toy.logits_of(scoring.outputs_of(room, entry, rows, python=python))
     return found
 
 
 def fp32(source: Artifact, rows: list[Feeds]) -> Logits:
     """What the fp32 file answers in LiteRT."""
-    found: Logits = scoring.outputs_of(source.folder, source.entry("fp32"), rows, lambda: None)["logits"]
+    found: Logits = toy.logits_of(scoring.outputs_of(source.folder, source.entry("fp32"), rows))
     return found
 
 

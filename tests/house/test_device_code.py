@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import ROOT
 
-FILES = sorted((ROOT / "edgebert" / "device").glob("*.py"))
-BY_NAME = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+FILES = sorted((ROOT / "edgebert" / "device").rglob("*.py"))
+BY_NAME = pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 NEWER_THAN_3_8 = {"graphlib", "tomllib", "zoneinfo"}
 ALLOWED = (sys.stdlib_module_names - NEWER_THAN_3_8) | {"numpy"}
 RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime"}
@@ -46,7 +46,7 @@ def annotated(path: Path) -> Iterator[ast.expr]:
 
 
 def test_there_is_device_code() -> None:
-    assert {"bundle", "decoding", "measure", "runtimes", "selftest"} <= {path.stem for path in FILES}
+    assert {"bundle", "measure", "runtimes", "selftest", "text_classification"} <= {path.stem for path in FILES}
 
 
 @BY_NAME

@@ -111,3 +111,33 @@ def test_a_weight_that_fp16_cannot_hold_is_told_by_name(operator: str, source: A
     with pytest.raises(InputError, match="holds values above 65504, which fp16 cannot"):
         quantized("litert_fp16", tmp_path / "large.tflite", tmp_path / "out" / "model.tflite")
     assert not (tmp_path / "out" / "model.tflite").exists()
+
+
+@pytest.mark.parametrize("name", ["litert_dynamic", "litert_weight_only"])
+def test_the_scales_of_a_weight_are_stored_once_for_all_signatures(name: str, files: dict[str, Path]) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAsModel(files[name].read_bytes(), 0)
+    assert model.SubgraphsLength() > 1
+    places: dict[int, set[int]] = {}
+    for graph in (model.Subgraphs(i) for i in range(model.SubgraphsLength())):
+        for tensor in (graph.Tensors(i) for i in range(graph.TensorsLength())):
+            scales = tensor.Quantization()
+            if scales is not None and scales.ScaleLength() > 1:
+                places.setdefault(tensor.Buffer(), set()).add(scales._tab.Pos)
+    assert len(places) >= 2 * 6 + 2  # six products a layer, the pooler and the word embeddings
+    assert {len(found) for found in places.values()} == {1}
+
+
+@pytest.mark.parametrize("name", ["litert_dynamic", "litert_weight_only", "litert_fp16"])
+def test_names_tell_where_a_tensor_is_and_not_of_which_classes(
+    name: str, files: dict[str, Path], source: Artifact
+) -> None:
+    before, after = read(source.path), read(files[name])
+    names = [tensor.name.decode() for graph in after.subgraphs for tensor in graph.tensors]
+    assert any(one.endswith("attention/self/query") for one in names)
+    assert not [one for one in names if "torch.nn" in one or "transformers." in one]
+    for old, new in zip(before.subgraphs, after.subgraphs, strict=True):
+        for place in ("inputs", "outputs"):
+            kept = [new.tensors[i].name for i in getattr(new, place)]
+            assert kept == [old.tensors[i].name for i in getattr(old, place)]

@@ -1,12 +1,15 @@
 """load: whatever is safe to read becomes fp32 weights in one file, with a bare tokenizer and its vocabulary."""
 
+import io
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -14,8 +17,9 @@ from transformers import AutoModel
 
 from edgebert import sources
 from edgebert.artifact import Artifact
-from edgebert.errors import InputError
+from edgebert.errors import InputError, SurroundingsError
 from edgebert.stages import load
+from tests import toy
 
 WEIGHTS = "model.safetensors"
 KNOWN: dict[str, tuple[str, ...]] = {"bert": ("bert",), "albert": ("albert",)}
@@ -220,6 +224,77 @@ def test_a_tokenizer_with_pieces_that_the_model_has_no_row_for_is_told(source: P
     tokenizer.save(str(source / "tokenizer.json"))
     with pytest.raises(InputError, match="tokenizer"):
         checked_and_loaded(source)
+
+
+@pytest.fixture
+def albert(tmp_path: Path) -> Path:
+    """A toy ALBERT whose tokenizer is a SentencePiece model alone, as those of the first release."""
+    folder = toy.write_model(tmp_path / "albert", architecture="albert")
+    (folder / "tokenizer.json").unlink()
+    lines = [row["text"] for row in toy.rows(300, 5)]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=56,
+        pad_id=0,
+        unk_id=1,
+        bos_id=-1,
+        eos_id=-1,
+        pad_piece="<pad>",
+        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],
+        minloglevel=2,
+    )
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    return folder
+
+
+def test_a_sentencepiece_model_becomes_a_tokenizer_that_cuts_as_it_does(albert: Path) -> None:
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(albert / "spiece.model"))
+    folder = loaded(albert).folder
+    found = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert found.get_vocab_size() == len(pieces) == 56
+    for text in [row["text"] for row in toy.rows(60, 6)] + ["sunnier than rain", "snow , ice", "a day"]:
+        assert found.encode(text).ids == [2, *pieces.encode(text), 3]
+    first, second = pieces.encode("the day"), pieces.encode("more rain")
+    pair = found.encode("the day", "more rain")
+    assert pair.ids == [2, *first, 3, *second, 3]
+    assert pair.type_ids == [0] * (len(first) + 2) + [1] * (len(second) + 1)
+    assert (folder / "spiece.model").read_bytes() == (albert / "spiece.model").read_bytes()
+
+
+def test_a_sentencepiece_model_that_cannot_be_read_here_is_told_before_any_step(
+    albert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(SurroundingsError, match=r"spiece\.model: .*pip install sentencepiece"):
+        sources.check(albert, None, KNOWN)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", bytes(1000)])
+def test_a_damaged_sentencepiece_model_is_told(albert: Path, content: bytes) -> None:
+    (albert / "spiece.model").write_bytes(content)
+    with pytest.raises(InputError, match="tokenizer"):
+        loaded(albert)
+
+
+def test_a_tokenizer_of_five_pieces_is_not_taken_for_a_models_own(source: Path) -> None:
+    tokenizer = read_json(source / "tokenizer.json")
+    vocabulary = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {piece: number for piece, number in vocabulary.items() if number < 5}
+    write_json(source / "tokenizer.json", tokenizer)
+    with pytest.raises(InputError, match=f"has 5 pieces, its model embeddings for {len(vocabulary)}"):
+        loaded(source)
+
+
+def test_a_vocabulary_that_the_models_library_does_not_look_for_is_not_replaced_by_five_pieces(
+    source: Path, albert: Path
+) -> None:
+    (source / "tokenizer.json").unlink()
+    shutil.copyfile(albert / "spiece.model", source / "spiece.model")  # beside a BERT
+    with pytest.raises(InputError, match="tokenizer"):
+        loaded(source)
 
 
 def test_loading_twice_gives_the_same_bytes(source: Path) -> None:

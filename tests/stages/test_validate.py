@@ -23,7 +23,7 @@ from edgebert.stages.validate import Work
 from edgebert.transports import Job, Observation, Options
 from edgebert.verdict import Check, CheckName
 from tests.conftest import Built
-from tests.device.test_selftest import change_golden
+from tests.device.test_selftest import change_golden, told_in_part
 from tests.test_rescoring import JETSON, PHONE, PI, alone, step
 
 Logits = list[float]
@@ -159,12 +159,12 @@ def swap_best(logits: Logits) -> Logits:
 
 
 def test_near_ties_are_not_compared_and_all_others_are(copy: Path) -> None:
-    margins = sorted(decoding.margin(row["outputs"]) for row in bundles.golden(str(copy)))
+    margins = sorted(decoding.margin(row["outputs"]["logits"]) for row in bundles.golden(str(copy)))
     tolerance = (margins[4] + margins[5]) / 2
     change_golden(copy, lambda row: row.update(tolerance=tolerance))
 
     def turn(i: int, logits: Logits) -> Logits:
-        return swap_best(logits) if decoding.margin({"logits": logits}) <= tolerance else logits
+        return swap_best(logits) if decoding.margin(logits) <= tolerance else logits
 
     found = run(copy, device(turn))
     assert found.comparison is not None
@@ -333,6 +333,35 @@ def test_without_a_runtime_here_the_recorded_outputs_stand_for_the_host(
     assert not run(copy, device(lambda _, logits: logits[::-1])).passed
     with pytest.raises(MissingExtraError, match="comparing rows of --data"):
         run(copy, device(), rows=[{"text": "a sunny day", "label": "sun"}], data="s")
+
+
+def in_part(seen: Observation) -> Observation:
+    """What a device tells that leaves the smallest logit of each row out."""
+    rows, at = [*seen.found["outputs"], *seen.found["further"]], []
+    for row in rows:
+        at.append({"logits": sorted(np.argsort(row["logits"])[1:].tolist())})
+        row["logits"] = [row["logits"][i] for i in at[-1]["logits"]]
+    seen.found["at"] = at
+    return seen
+
+
+def test_a_device_may_tell_long_outputs_in_part(copy: Path) -> None:
+    def telling(change: Callable[[int, Logits], Logits]) -> Any:
+        whole = device(change)
+        return SimpleNamespace(**{**vars(whole), "run": lambda *asked: in_part(whole.run(*asked))})
+
+    alike = run(copy, telling(lambda _, logits: logits))
+    assert alike.passed and alike.comparison is not None and alike.comparison.rows >= 64
+    assert alike.score == alike.host_score
+    assert not run(copy, telling(lambda _, logits: [5 * value for value in logits])).passed
+
+
+def test_what_is_recorded_in_part_is_compared_where_it_is(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_golden(copy, told_in_part)
+    monkeypatch.setattr(scoring, "outputs_of", no_runtime)
+    alike = run(copy, device())
+    assert alike.passed and alike.score == alike.host_score
+    assert not run(copy, device(lambda _, logits: [5 * value for value in logits])).passed
 
 
 def test_what_could_not_be_measured_has_its_reason(built: Built, copy: Path) -> None:

@@ -14,3 +14,8 @@ KEYS = {"label", "score", "scores", "in_scope", "truncated"}  # of each answer
 def rows(count: int, seed: int) -> list[dict[str, Any]]:
     """Separable rows."""
     return list(toy.rows(count, seed))
+
+
+def overlong() -> dict[str, Any]:
+    """A row of more tokens than the model reads."""
+    return {"text": "a warm and sunny day " * 20}

@@ -57,17 +57,32 @@ def same(
     return all(firm) if firm else None
 
 
+def one_label(logits: Any, labels: Sequence[str]) -> Dict[str, Any]:
+    """The label with the largest of logits [labels], its probability `score`, and `scores` of all labels."""
+    shares = softmax(logits)
+    best = int(shares.argmax())
+    scores = {label: float(value) for label, value in zip(labels, shares)}
+    return {"label": labels[best], "score": float(shares[best]), "scores": scores}
+
+
 def softmax(logits: Any) -> Any:
-    """Probabilities of logits, over the last axis, computed in float64."""
+    """Probabilities of logits, over the last axis, in float64; NaN where a faulty device gave infinity."""
     shifted = np.asarray(logits, np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def sigmoid(logits: Any) -> Any:
+    """The probability of each of some logits by itself, computed in float64."""
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))  # no exponential that overflows
 
 
 def margin(logits: Any) -> float:
     """How far the best of some logits [n] is above the second: what noise must exceed to change the winner."""
     top = np.sort(np.asarray(logits, np.float64).ravel())[-2:]
-    return float(top[-1] - top[0]) if top.size == 2 else float("inf")
+    with np.errstate(invalid="ignore"):  # a faulty device may give infinite logits
+        return float(top[-1] - top[0]) if top.size == 2 else float("inf")
 
 
 def _module(task: str) -> Any:
