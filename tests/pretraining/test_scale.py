@@ -46,36 +46,29 @@ def figures(out: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=["sop", "none"])
-def recipe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy's recipe without dropout."""
-    folder = tmp_path_factory.mktemp("project")
-    return prose.project(folder, 30, request.param, values=prose.BERT + STILL)
+def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The toy's recipe without dropout, and where one process trained it."""
+    folder = tmp_path_factory.mktemp("alone")
+    recipe = prose.project(folder / "project", 30, request.param, values=prose.BERT + STILL)
+    done = run(recipe, folder / "out")
+    assert done.returncode == 0, done.stderr
+    return recipe, folder / "out"
 
 
-def test_two_processes_make_the_steps_of_one(recipe: Path, tmp_path: Path) -> None:
-    one = run(recipe, tmp_path / "one", "--json")
-    assert one.returncode == 0, one.stderr
-    two = run(recipe, tmp_path / "two", "--json", processes=2)
-    assert two.returncode == 0, two.stderr
-    told = json.loads(two.stdout)  # one process speaks
-    assert told["processes"] == 2
-    alone, shared = figures(tmp_path / "one"), figures(tmp_path / "two")
-    for mine, theirs in zip(alone["curve"], shared["curve"], strict=True):
+@pytest.mark.parametrize("options", [["--json"], ["--json", "--set", "train.at_once=2"]])
+def test_two_processes_make_the_steps_of_one(alone: tuple[Path, Path], options: list[str], tmp_path: Path) -> None:
+    done = run(alone[0], tmp_path, *options, processes=2)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["processes"] == 2  # one of them speaks
+    one, two = figures(alone[1]), figures(tmp_path)
+    assert one["processes"] == 1
+    for mine, theirs in zip(one["curve"], two["curve"], strict=True):
         assert mine["step"] == theirs["step"]
         assert mine["loss"] == pytest.approx(theirs["loss"], abs=1e-3)
-    for mine, theirs in zip(alone["held_out"], shared["held_out"], strict=True):
+    for mine, theirs in zip(one["held_out"], two["held_out"], strict=True):
         assert mine["perplexity"] == pytest.approx(theirs["perplexity"], rel=1e-3)
-    weights, other = (load_file(tmp_path / name / "toy" / "model.safetensors") for name in ("one", "two"))
+    weights, other = (load_file(folder / "toy" / "model.safetensors") for folder in (alone[1], tmp_path))
     assert all(torch.allclose(tensor, other[name], atol=1e-3) for name, tensor in weights.items())
-
-
-def test_two_processes_in_parts_make_the_same_steps(recipe: Path, tmp_path: Path) -> None:
-    one = run(recipe, tmp_path / "one")
-    two = run(recipe, tmp_path / "two", "--set", "train.at_once=2", processes=2)
-    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
-    alone, shared = figures(tmp_path / "one"), figures(tmp_path / "two")
-    assert (alone["processes"], shared["processes"]) == (1, 2)
-    assert [a["loss"] for a in alone["curve"]] == pytest.approx([b["loss"] for b in shared["curve"]], abs=1e-3)
 
 
 def test_a_fault_is_told_once(tmp_path: Path) -> None:
