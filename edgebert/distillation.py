@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from edgebert.tables import Table
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 def _one_or_many(value: Any) -> Any:
@@ -85,4 +87,6 @@ class Distil(Table):
     learning_rate: float = Field(default=3e-4, gt=0, lt=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     freeze_embeddings: bool | None = Field(default=None, description="None: where they are the teacher's")
+    precision: Precision = Field(default="auto", description="of the computing: auto is bf16 where a GPU has it")
+    seed: int | None = Field(default=None, ge=0, lt=2**31, description="of the first student; None: the recipe's")
     seeds: int = Field(default=1, ge=1, le=100, description="students trained; the best on dev ships")

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from edgebert import calibration, members, tables
 from edgebert import target as targets
-from edgebert.distillation import Distil
+from edgebert.distillation import Distil, Precision
 from edgebert.errors import InputError
 from edgebert.tables import Table
 from edgebert.target import Target
@@ -57,6 +57,7 @@ class Finetune(Table):
     head_learning_rate: float | None = Field(default=None, gt=0, lt=1, description="None: ten times the body's")
     max_tokens: int = Field(default=128, ge=8, le=512)
     freeze_embeddings: bool = False
+    precision: Precision = Field(default="auto", description="of the computing: auto is bf16 where a GPU has it")
 
 
 class Quantize(Table):

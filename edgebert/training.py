@@ -32,13 +32,17 @@ SHOWN = 10  # rows of a batch that a message names
 
 @dataclass(frozen=True)
 class Course:
-    """How long and how fast a model learns; `batch` counts examples over all processes."""
+    """How long and how fast a model learns; `batch` counts examples over all processes.
+
+    `precision` is "fp32", "bf16" or "auto": bf16 where a GPU has it. Weights and optimizer stay fp32.
+    """
 
     epochs: int
     batch: int
     learning_rate: float
     head_learning_rate: float
     seed: int
+    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -286,7 +290,8 @@ def _arguments(course: Course, room: Path) -> Any:
         lr_scheduler_type="linear",
         warmup_steps=0.1,
         seed=course.seed,
-        bf16=not on_cpu and torch.cuda.is_bf16_supported(),
+        bf16=course.precision == "bf16"
+        or (course.precision == "auto" and not on_cpu and torch.cuda.is_bf16_supported()),
         use_cpu=on_cpu,
         save_strategy="epoch",
         save_total_limit=1,

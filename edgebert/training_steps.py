@@ -57,7 +57,9 @@ def finetuned(project: Project) -> Step:
 
 def distilled(project: Project, schooling: Schooling, teacher: Step) -> Step:
     """The student of a teacher that is trained."""
-    settings, own = schooling.settings, replace(project, architecture=schooling.architecture)
+    settings = schooling.settings
+    seed = project.recipe.seed if settings.seed is None else settings.seed
+    own = replace(project, architecture=schooling.architecture)
     changed = _augment(project, schooling, teacher)
     extra = (changed,) if changed else ()
     taught = [_teach(project, schooling, teacher, extra, first=True)]
@@ -80,9 +82,9 @@ def distilled(project: Project, schooling: Schooling, teacher: Step) -> Step:
         school = distil.School(taught_by, beginning, rest, copies)
         rows = _syllabus(own, schooling, taught_by)
         with _room(project, step) as room:
-            distil.run(school, rows, schooling.blueprint, settings, project.recipe.seed, room, out, tell)
+            distil.run(school, rows, schooling.blueprint, settings, seed, room, out, tell)
 
-    told = {**_rows(own), **_texts(schooling), "distil": settings.model_dump(), "seed": project.recipe.seed}
+    told = {**_rows(own), **_texts(schooling), "distil": settings.model_dump(), "seed": seed}
     told["student"] = [
         schooling.blueprint.architecture,
         schooling.blueprint.keep,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from edgebert import tables
+from edgebert.distillation import Precision
 from edgebert.errors import InputError
 from edgebert.tables import Table
 
@@ -113,7 +114,7 @@ class Train(Table):
     log_every: int = Field(default=10, ge=1, description="steps a point of the curve stands for")
     evaluate_every: int = Field(default=500, ge=1)
     checkpoint_every: int = Field(default=500, ge=1)
-    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 where a GPU has it")
+    precision: Precision = Field(default="auto", description="of the computing: auto is bf16 where a GPU has it")
     workers: int = Field(default=0, ge=0, le=64, description="processes that make segments ready; 0: none")
 
     @model_validator(mode="after")

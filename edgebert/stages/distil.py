@@ -80,6 +80,7 @@ def run(
             learning_rate=settings.learning_rate,
             head_learning_rate=settings.learning_rate,
             seed=one,
+            precision=settings.precision,
         )
         progress = _shifted(tell, number, settings.seeds)
         history[one] = training.train(model, material, course, (), room / f"seed-{number}", progress)

@@ -118,6 +118,7 @@ def _train(
         learning_rate=settings.learning_rate,
         head_learning_rate=settings.head_learning_rate or 10 * settings.learning_rate,
         seed=seed,
+        precision=settings.precision,
     )
     history = {seed: training.train(model, material, course, architecture.HEAD, room, tell)}
     epochs.write(out, history)
