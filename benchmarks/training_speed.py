@@ -5,7 +5,7 @@
 MODEL is a trained text classifier of the BERT family, TRAIN.jsonl its rows (`text`, `label`). Both loops train a
 student of a few of its layers on the same rows in turn, block by block, so that what else the machine does falls
 on both. The plain loop: fp32, batches in random order padded to their longest text, the teacher run in every step,
-AdamW over all parameters. Ours: `edgebert.training` with the settings of `[distil]`, and a share of the time
+AdamW over all parameters. Ours: `edgebert.training.loop` with the settings of `[distil]`, and a share of the time
 that the teacher took to be asked once, by the epochs that use its answers.
 """
 
@@ -25,16 +25,18 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from edgebert import data, inner_states, members, quiet, students, training
+from edgebert import data, members, quiet
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Split, Splits
 from edgebert.distillation import Distil, Student
-from edgebert.lessons import Lesson, padded
+from edgebert.learning import inner_states, students
+from edgebert.learning.lessons import Lesson, padded
+from edgebert.learning.syllabus import Syllabus
 from edgebert.stages import distil, load, teach
 from edgebert.stages.teach import Wanted
-from edgebert.syllabus import Syllabus
-from edgebert.taught import Taught
 from edgebert.tokenization import Encoder
+from edgebert.training import loop
+from edgebert.training.taught import Taught
 
 TASK: Any = members.find("tasks", "text-classification")
 
@@ -70,7 +72,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=Distil().epochs, help="that the teacher is asked once for")
     parser.add_argument("--blocks", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=training.POOL, help="of a block")
+    parser.add_argument("--steps", type=int, default=loop.POOL, help="of a block")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -184,18 +186,18 @@ def trained(setting: Setting, syllabus: Syllabus, said: Path, room: Path) -> flo
         with record_function("forward"):
             return loss_of(model, batch)
 
-    material = training.Material(
+    material = loop.Material(
         lengths=read.lengths,
         collate=distil.Collate(lesson, examples, [read]),
         loss=loss,
         score=lambda model: (0.0, 0.0),
         name=lambda number: str(number),
     )
-    course = training.Course(1, settings.batch, settings.learning_rate, settings.learning_rate, 0)
+    course = loop.Course(1, settings.batch, settings.learning_rate, settings.learning_rate, 0)
     model, ticks = setting.model(), list[float]()
     for parameter in setting.architecture.embeddings(model).parameters():
         parameter.requires_grad = False
-    training.train(model, material, course, (), room, lambda *_: ticks.append(time.perf_counter()))
+    loop.train(model, material, course, (), room, lambda *_: ticks.append(time.perf_counter()))
     return (ticks[-1] - ticks[0]) * len(ticks) / (len(ticks) - 1)
 
 

@@ -7,15 +7,14 @@ import json
 import os
 import shutil
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgebert import quiet
-from edgebert.errors import DiskFullError, EdgeBertError, InputError, SurroundingsError, is_disk_full
+from edgebert import exits, quiet
+from edgebert.errors import InputError, SurroundingsError, is_disk_full
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +49,9 @@ def build(
     from edgebert import pipeline, planning
     from edgebert import recipe as recipes
     from edgebert.report import progress, terminal
+    from edgebert.training import launching
 
+    launching.complete()
     loaded = recipes.load(recipe, overrides, allow_code)
     plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
     with _progress_console() as console, progress.Bars(console) as bars:
@@ -322,19 +323,15 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Train a model on raw text, from scratch or from a checkpoint; in processes of `accelerate launch`."""
-    from edgebert.pretraining import launching, outcome, project, run
+    from edgebert.pretraining import outcome, project, run
     from edgebert.pretraining import recipe as recipes
     from edgebert.report import pretrained, progress
+    from edgebert.training import launching
 
     launching.complete()
-    try:
-        checked = project.read(recipes.load(recipe, overrides))
-        with _progress_console() as console, progress.Bars(console) as bars:
-            found = run.run(checked, out, bars, fresh=fresh)
-    except EdgeBertError as error:
-        if launching.is_first():
-            raise
-        raise typer.Exit(error.status) from None  # the first process tells it, once
+    checked = project.read(recipes.load(recipe, overrides))
+    with _progress_console() as console, progress.Bars(console) as bars:
+        found = run.run(checked, out, bars, fresh=fresh)
     if found is None:
         return
     told = outcome.short(found, out / checked.recipe.name)
@@ -360,39 +357,8 @@ def doctor(
 
 
 def main() -> None:
-    """Run the command line; the exit statuses are those of `edgebert.errors`."""
-    try:
-        status = app(standalone_mode=False) or 0  # the status of a typer.Exit, and 130 for Ctrl-C
-        if status == 130:
-            raise KeyboardInterrupt
-        sys.exit(status)
-    except (typer.Abort, KeyboardInterrupt):
-        _complain("interrupted; finished steps are kept, run the same command again to go on")
-        sys.exit(130)
-    except EdgeBertError as error:
-        _complain(str(error))
-        sys.exit(error.status)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
-    except Exception as error:
-        sys.exit(_unexpected(error))
-
-
-def _unexpected(error: Exception) -> int:
-    """Exit status of what is not ours: usage errors of the command line, a full disk, or a bug."""
-    show_usage, status = getattr(error, "show", None), getattr(error, "exit_code", None)
-    if callable(show_usage) and isinstance(status, int):  # click's own, which Typer keeps a copy of
-        show_usage(sys.stderr)
-        return status
-    if is_disk_full(error):
-        named = getattr(error, "filename2", None) or getattr(error, "filename", None)
-        full = DiskFullError(str(named or "the results"))
-        _complain(str(full))
-        return full.status
-    traceback.print_exception(error)
-    _complain("this is a bug of EdgeBERT; please report it with the lines above")
-    return EdgeBertError.status
+    """Run the command line."""
+    exits.run(app)
 
 
 def _program() -> str:
@@ -421,8 +387,3 @@ def _progress_console() -> Iterator[Console]:
 
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
-
-
-def _complain(message: str) -> None:
-    for line in message.splitlines():
-        sys.stderr.write(f"edgebert: {line}\n")

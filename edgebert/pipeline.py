@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from edgebert import planning, processes, proof, quiet, recipe
+from edgebert import planning, proof, quiet, recipe
 from edgebert.device import bundle as bundles
 from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
 from edgebert.manifest import Manifest
 from edgebert.steps import Named, Outcome, Plan, Step
 from edgebert.store import ENTRY, Store, replace_folder
+from edgebert.training import processes
 from edgebert.verdict import Verdict, holds
 
 WAIT_SECONDS = 0.5  # between looks for a step that another process makes

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from edgebert import data, members, sources, students, tokenization
+from edgebert import data, members, sources, tokenization
 from edgebert.data import Split
 from edgebert.distillation import Distil
 from edgebert.errors import InputError
+from edgebert.learning import students
+from edgebert.learning.students import Blueprint
 from edgebert.project import Project
-from edgebert.students import Blueprint
 
 
 @dataclass(frozen=True)

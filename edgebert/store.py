@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from edgebert import processes
+from edgebert.training import processes
 
 ENTRY = "step.json"
 DRAFT, LOCK = ".draft-", "lock"

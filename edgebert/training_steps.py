@@ -10,14 +10,14 @@ from typing import Any
 
 from edgebert import artifact, sources
 from edgebert.artifact import Artifact
-from edgebert.lessons import Lesson
+from edgebert.learning.lessons import Lesson
+from edgebert.learning.syllabus import Syllabus
 from edgebert.project import Project
 from edgebert.schooling import Schooling
 from edgebert.stages import augment, distil, finetune, load, teach
 from edgebert.stages.teach import Wanted
 from edgebert.steps import Step, Tell
 from edgebert.store import Store
-from edgebert.syllabus import Syllabus
 
 NEEDS = ("torch", "transformers", "accelerate")
 

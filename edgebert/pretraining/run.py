@@ -16,12 +16,13 @@ from typing import Any
 from edgebert import quiet
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.pipeline import Unwatched, Watch, check_writable
-from edgebert.pretraining import checkpoints, corpus, identity, launching, models, outcome, preparing, vocabulary
+from edgebert.pretraining import checkpoints, corpus, identity, models, outcome, preparing, vocabulary
 from edgebert.pretraining.examples import HeldOut, Training
 from edgebert.pretraining.preparing import Phase
 from edgebert.pretraining.project import Project
 from edgebert.pretraining.recipe import PretrainRecipe, Train
 from edgebert.store import replace_folder
+from edgebert.training import processes
 
 LONGEST_WAIT = datetime.timedelta(days=7)  # of the other processes while the first one encodes the text
 CHECKPOINTS, IDENTITY, LOCK = "checkpoints", "training.json", "lock"
@@ -38,21 +39,21 @@ def run(project: Project, out: Path, watch: Watch, fresh: bool = False) -> dict[
     place, work = out / project.recipe.name, out / f".{project.recipe.name}"
     work.mkdir(exist_ok=True)
     with contextlib.ExitStack() as held:
-        if launching.is_first():
+        if processes.rank() == 0:
             held.enter_context(_alone(work))
-        held.enter_context(quiet.into(work / f"log-{launching.rank()}.txt"))
+        held.enter_context(quiet.into(work / f"log-{processes.rank()}.txt"))
         import torch
         from accelerate import PartialState
         from accelerate.utils import broadcast_object_list
 
-        processes = PartialState(cpu=not torch.accelerator.is_available(), timeout=LONGEST_WAIT)
-        done = [processes.is_main_process and _begin(project, place, work, watch, fresh)]
+        team = PartialState(cpu=not torch.accelerator.is_available(), timeout=LONGEST_WAIT)
+        done = [team.is_main_process and _begin(project, place, work, watch, fresh)]
         broadcast_object_list(done)
         if not done[0]:
-            trainer, new = _train(project, work, processes, watch if processes.is_main_process else Unwatched())
-            if processes.is_main_process:
+            trainer, new = _train(project, work, team, watch if team.is_main_process else Unwatched())
+            if team.is_main_process:
                 _publish(project, trainer, new, place, work)
-        if not processes.is_main_process:
+        if not team.is_main_process:
             return None
         found = outcome.read(place)
         shutil.rmtree(work, ignore_errors=True)
@@ -94,7 +95,7 @@ def _begin(project: Project, place: Path, work: Path, watch: Watch, fresh: bool)
     return False
 
 
-def _train(project: Project, work: Path, processes: Any, watch: Watch) -> tuple[Any, list[str]]:
+def _train(project: Project, work: Path, team: Any, watch: Watch) -> tuple[Any, list[str]]:
     """(the trainer after its last step, names of the weights that were new). Raises InputError."""
     from transformers import set_seed
 
@@ -119,7 +120,7 @@ def _train(project: Project, work: Path, processes: Any, watch: Watch) -> tuple[
         held_out=held_out,
         batch=recipe.train.batch,
         model=objective,
-        args=_arguments(recipe, steps, processes, work / CHECKPOINTS),
+        args=_arguments(recipe, steps, team, work / CHECKPOINTS),
         train_dataset=Training(text, pieces, sentence, recipe.seed, steps * recipe.train.batch),
     )
     phase = Phase("training", f"pre-train {project.architecture.NAME}, {steps} steps")
@@ -166,16 +167,16 @@ def _weights(recipe: PretrainRecipe) -> dict[str, float]:
     return {"masked": 1.0} | ({"pair": 1.0} if recipe.objective.sentence != "none" else {})
 
 
-def _arguments(recipe: PretrainRecipe, steps: int, processes: Any, folder: Path) -> Any:
+def _arguments(recipe: PretrainRecipe, steps: int, team: Any, folder: Path) -> Any:
     import torch
     from transformers import TrainingArguments
 
     settings = recipe.train
-    at_once, accumulate = shares(settings, processes.num_processes)
-    has_bf16 = processes.device.type == "cuda" and torch.cuda.is_bf16_supported()
+    at_once, accumulate = shares(settings, team.num_processes)
+    has_bf16 = team.device.type == "cuda" and torch.cuda.is_bf16_supported()
     arguments = TrainingArguments(
         output_dir=str(folder),
-        use_cpu=processes.device.type == "cpu",
+        use_cpu=team.device.type == "cpu",
         max_steps=steps,
         per_device_train_batch_size=at_once,
         gradient_accumulation_steps=accumulate,
@@ -202,7 +203,7 @@ def _arguments(recipe: PretrainRecipe, steps: int, processes: Any, folder: Path)
         ddp_find_unused_parameters=False,
         ddp_timeout=int(LONGEST_WAIT.total_seconds()),
     )
-    if processes.num_processes == 1:
+    if team.num_processes == 1:
         arguments._n_gpu = min(
             arguments.n_gpu, 1
         )  # several GPUs take `accelerate launch`, not torch's DataParallel

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert import members, syllabus
+from edgebert import members
 from edgebert.artifact import Artifact
 from edgebert.distillation import Augment
 from edgebert.errors import InputError
-from edgebert.lessons import Numbered, padded
-from edgebert.syllabus import Syllabus
+from edgebert.learning import syllabus
+from edgebert.learning.lessons import Numbered, padded
+from edgebert.learning.syllabus import Syllabus
 from edgebert.tokenization import Encoder
 
 if TYPE_CHECKING:

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebert import epochs, inner_states, students
 from edgebert.artifact import Artifact
 from edgebert.distillation import Distil
-from edgebert.epochs import Epoch
 from edgebert.errors import InputError
-from edgebert.inner_states import HIDDEN, KEY, QUERY, VALUE, hidden_distance, relation_distance
-from edgebert.lessons import DevScore, Lesson, Numbered, padded
-from edgebert.students import Blueprint
-from edgebert.syllabus import Syllabus
-from edgebert.taught import Taught
+from edgebert.learning import inner_states, students
+from edgebert.learning.inner_states import HIDDEN, KEY, QUERY, VALUE, hidden_distance, relation_distance
+from edgebert.learning.lessons import DevScore, Lesson, Numbered, padded
+from edgebert.learning.students import Blueprint
+from edgebert.learning.syllabus import Syllabus
 from edgebert.tokenization import Encoder
+from edgebert.training import epochs
+from edgebert.training.epochs import Epoch
+from edgebert.training.taught import Taught
 
 if TYPE_CHECKING:
     from edgebert.steps import Tell
@@ -50,7 +51,7 @@ def run(
 
     `settings` leave nothing open (see `students.settled`). `room` keeps what an interrupted run goes on from.
     """
-    from edgebert import training
+    from edgebert.training import loop
 
     lesson, teacher = syllabus.lesson, school.teacher
     encoder = Encoder(teacher.folder, teacher.max_tokens, lesson.architecture.INPUTS)
@@ -67,14 +68,14 @@ def run(
         one = seed + number
         models[one] = model = _student(school, lesson, blueprint, settings, one, room / f"start-{number}")
         heads = inner_states.heads(model, lesson.architecture)
-        material = training.Material(
+        material = loop.Material(
             lengths=lengths,
             collate=Collate(lesson, examples, taught),
             loss=Loss(lesson, settings, math.gcd(taught[0].about["heads"], heads)),
             score=DevScore(lesson, encoder),
             name=lambda i: examples[i].name,
         )
-        course = training.Course(
+        course = loop.Course(
             epochs=settings.epochs,
             batch=settings.batch,
             learning_rate=settings.learning_rate,
@@ -83,7 +84,7 @@ def run(
             precision=settings.precision,
         )
         progress = _shifted(tell, number, settings.seeds)
-        history[one] = training.train(model, material, course, (), room / f"seed-{number}", progress)
+        history[one] = loop.train(model, material, course, (), room / f"seed-{number}", progress)
     chosen = max(history, key=lambda one: epochs.best(history[one]).worth)
     models[chosen].save_pretrained(out)
     teacher.copy_tokenizer(out)

@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert import checkpoint, epochs
+from edgebert import checkpoint
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Splits
 from edgebert.errors import InputError
-from edgebert.lessons import DevScore, Lesson
+from edgebert.learning.lessons import DevScore, Lesson
 from edgebert.tasks import Decoding, Task
 from edgebert.tokenization import Encoder
+from edgebert.training import epochs
 
 if TYPE_CHECKING:
     from edgebert.recipe import Finetune
@@ -91,7 +92,7 @@ def _train(
     model: Any, source: Artifact, lesson: Lesson, settings: Finetune, seed: int, room: Path, out: Path, tell: Tell
 ) -> dict[str, Any]:
     """Train in place; ends with the weights of the epoch that is best on dev. What the artifact tells of it."""
-    from edgebert import training
+    from edgebert.training import loop
 
     splits, architecture = lesson.splits, lesson.architecture
     if settings.freeze_embeddings:
@@ -105,14 +106,14 @@ def _train(
         targets = batch.pop("target")
         return lesson.task.loss(lesson.forward(model, batch), targets)
 
-    material = training.Material(
+    material = loop.Material(
         lengths=[len(one.example["input_ids"]) for one in taught],
         collate=lambda numbers: lesson.collate([taught[i].example for i in numbers]),
         loss=loss,
         score=DevScore(lesson, encoder),
         name=lambda number: taught[number].name,
     )
-    course = training.Course(
+    course = loop.Course(
         epochs=settings.epochs,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
@@ -120,6 +121,6 @@ def _train(
         seed=seed,
         precision=settings.precision,
     )
-    history = {seed: training.train(model, material, course, architecture.HEAD, room, tell)}
+    history = {seed: loop.train(model, material, course, architecture.HEAD, room, tell)}
     epochs.write(out, history)
     return epochs.summary(history, seed)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebert import inner_states
 from edgebert.artifact import Artifact
-from edgebert.inner_states import HIDDEN, KEY, QUERY, VALUE
-from edgebert.lessons import padded
-from edgebert.syllabus import Syllabus
-from edgebert.taught import Writer
+from edgebert.learning import inner_states
+from edgebert.learning.inner_states import HIDDEN, KEY, QUERY, VALUE
+from edgebert.learning.lessons import padded
+from edgebert.learning.syllabus import Syllabus
 from edgebert.tokenization import Encoder
+from edgebert.training.taught import Writer
 
 if TYPE_CHECKING:
     from edgebert.steps import Tell

@@ -144,7 +144,7 @@ class Task(Protocol):
         temperature: float,
         decoding: Decoding,
     ) -> Any:
-        """How far outputs are from a teacher's, a scalar tensor (see `edgebert.soft_targets`).
+        """How far outputs are from a teacher's, a scalar tensor (see `edgebert.training.soft_targets`).
 
         `taught` has the teacher's output tensors by name, padded as `outputs` are; `mask` is float32
         [batch, tokens], 1 where an output counts (see `places`).

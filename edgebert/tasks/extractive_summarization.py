@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import intervals, rouge, soft_targets
+from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.extractive_summarization import sentences_of
+from edgebert.metrics import rouge
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder, Feeds, ill_formed
+from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
 NAME = "extractive-summarization"

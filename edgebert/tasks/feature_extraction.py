@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from edgebert import retrieval, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.metrics import retrieval
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder, Feeds
+from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
 NAME = "feature-extraction"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import intervals, masking, soft_targets
+from edgebert import intervals, masking
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.errors import InputError
@@ -20,6 +20,7 @@ from edgebert.masking import MASK, NOT_ASKED
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoded, Encoder, ill_formed
+from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
 NAME = "fill-mask"

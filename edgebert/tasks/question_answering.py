@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import intervals, soft_targets, squad
+from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.question_answering import golds
+from edgebert.metrics import squad
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoded, Encoder, ill_formed
+from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
 NAME = "question-answering"

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert import classification, correlation, intervals, soft_targets
+from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.metrics import classification, correlation
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder
+from edgebert.training import soft_targets
 from edgebert.verdict import Score, Value
 
 NAME = "regression"

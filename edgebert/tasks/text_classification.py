@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import classification, multilabel, soft_targets
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.metrics import classification, multilabel
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder
+from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
 NAME = "text-classification"

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgebert import entities, intervals, soft_targets
+from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.token_classification import text_of
-from edgebert.entities import OUTSIDE, Span, Word
+from edgebert.metrics import entities
+from edgebert.metrics.entities import OUTSIDE, Span, Word
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder
+from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
 NAME = "token-classification"

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import torch
 
-from edgebert import members, scoring, students
+from edgebert import members, scoring
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Split, Splits
 from edgebert.distillation import Distil, Student, Weights
-from edgebert.lessons import Lesson
+from edgebert.learning import students
+from edgebert.learning.lessons import Lesson
+from edgebert.learning.students import Blueprint
+from edgebert.learning.syllabus import Syllabus
 from edgebert.recipe import Finetune
 from edgebert.stages import distil, finetune, load, teach
 from edgebert.stages.teach import Wanted
-from edgebert.students import Blueprint
-from edgebert.syllabus import Syllabus
 from edgebert.tokenization import Encoder
 from tests import toy
 

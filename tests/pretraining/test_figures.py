@@ -74,7 +74,7 @@ def test_a_student_learns_from_its_teacher(tmp_path: Path) -> None:
     assert found["from"] == "teacher"
     assert found["architecture"] == "distilbert"
     assert found["perplexity"]["last"] < 1.2 * teacher["perplexity"]["last"]
-    assert found["curve"][-1]["loss"] < 0.5 * found["curve"][0]["loss"]
+    assert found["curve"][-1]["loss"] < 0.8 * found["curve"][0]["loss"]
 
 
 def test_a_training_begins_with_a_checkpoint(tmp_path: Path) -> None:

@@ -9,15 +9,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from edgebert import members, syllabus
+from edgebert import members
 from edgebert.artifact import Artifact
 from edgebert.data import Split, Splits
 from edgebert.distillation import Augment
 from edgebert.errors import InputError
-from edgebert.lessons import Lesson
+from edgebert.learning import syllabus
+from edgebert.learning.lessons import Lesson
+from edgebert.learning.syllabus import Syllabus
 from edgebert.stages import augment
 from edgebert.stages.augment import Words
-from edgebert.syllabus import Syllabus
 from tests import toy
 
 TASK: Any = members.find("tasks", "text-classification")

@@ -12,21 +12,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgebert import artifact, inner_states, members, scoring, students, training
+from edgebert import artifact, members, scoring
 from edgebert.artifact import Artifact
 from edgebert.data import Row, Split, Splits
 from edgebert.distillation import Distil, Student, Weights
-from edgebert.epochs import Epoch
 from edgebert.errors import InputError
-from edgebert.lessons import DevScore, Lesson, padded
+from edgebert.learning import inner_states, students
+from edgebert.learning.lessons import DevScore, Lesson, padded
+from edgebert.learning.students import Blueprint
+from edgebert.learning.syllabus import Syllabus
 from edgebert.recipe import Finetune
 from edgebert.stages import distil, finetune, load, teach
 from edgebert.stages.distil import School
 from edgebert.stages.teach import Wanted
-from edgebert.students import Blueprint
-from edgebert.syllabus import Syllabus
-from edgebert.taught import Taught
 from edgebert.tokenization import Encoder
+from edgebert.training import loop
+from edgebert.training.epochs import Epoch
+from edgebert.training.taught import Taught
 from tests import toy
 
 TASK: Any = members.find("tasks", "text-classification")
@@ -253,7 +255,7 @@ def test_the_best_of_several_seeds_is_written_and_all_are_told(
             model.classifier.bias.fill_(course.seed)
         return [Epoch(1, worths[course.seed], 0.1, 0.1)]
 
-    monkeypatch.setattr(training, "train", pretended)
+    monkeypatch.setattr(loop, "train", pretended)
     student = learn(teacher, tmp_path, QUICK.model_copy(update={"seeds": 3}))
     assert seeds == [1, 2, 3]
     assert student.training["chosen_seed"] == 2

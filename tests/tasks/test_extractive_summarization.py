@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from edgebert import intervals, rouge
+from edgebert import intervals
 from edgebert.device import decoding as decoders
 from edgebert.device.decoding.extractive_summarization import sentences_of
+from edgebert.metrics import rouge
 from edgebert.tasks import extractive_summarization as task
 from edgebert.tokenization import Encoder
 from edgebert.verdict import Score, Value

@@ -12,7 +12,7 @@ from edgebert import checkpoint, members
 from edgebert.architectures import bert
 from edgebert.data import Row, Split, Splits
 from edgebert.device import decoding
-from edgebert.lessons import Lesson
+from edgebert.learning.lessons import Lesson
 from edgebert.tasks import feature_extraction as task
 from edgebert.tokenization import Encoder
 

@@ -112,7 +112,7 @@ def test_the_head_gives_numbers_in_the_scale_of_the_labels_and_keeps_it(toy_mode
 
 
 def test_a_head_of_several_numbers_is_refused(toy_model: Path, tmp_path: Path) -> None:
-    from edgebert import classification
+    from edgebert.metrics import classification
 
     classification.model(toy_model, ["a", "b", "c"]).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="its head gives 3 numbers, not one"):

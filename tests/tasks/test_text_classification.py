@@ -11,9 +11,10 @@ from hypothesis import strategies as some
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, recall_score
 
-from edgebert import classification, intervals
+from edgebert import intervals
 from edgebert.data import Row
 from edgebert.device import decoding
+from edgebert.metrics import classification
 from edgebert.tasks import text_classification as task
 from edgebert.verdict import Score
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgebert import entities
-from edgebert.entities import Span, Word
+from edgebert.metrics import entities
+from edgebert.metrics.entities import Span, Word
 from edgebert.tokenization import Encoder
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")

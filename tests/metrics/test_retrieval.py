@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
-from edgebert import intervals, retrieval
+from edgebert import intervals
 from edgebert.device import search
+from edgebert.metrics import retrieval
 
 Vectors = retrieval.Vectors
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert import rouge
+from edgebert.metrics import rouge
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=9)
 

@@ -1,4 +1,4 @@
-"""Which of several processes this one is, and starting those that `accelerate launch --cpu` does not start."""
+"""Starting the processes that `accelerate launch --cpu` does not start."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ import sys
 from typing import Any
 
 from edgebert.errors import SurroundingsError
-
-_RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")  # of torch, and of three kinds of MPI
-
-
-def rank() -> int:
-    """The number of this process among those of a launcher; 0 for one that is alone."""
-    return next((int(os.environ[name]) for name in _RANKS if name in os.environ), 0)
-
-
-def is_first() -> bool:
-    """Whether this is the process that speaks and writes."""
-    return rank() == 0
+from edgebert.training.processes import RANKS
 
 
 def complete() -> None:
@@ -28,7 +17,7 @@ def complete() -> None:
     nothing of another. Here torch's launcher takes its place. Raises SurroundingsError where it cannot be seen how
     many were asked for.
     """
-    alone = not any(name in os.environ for name in _RANKS)
+    alone = not any(name in os.environ for name in RANKS)
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1", "yes", "on")
     if not (alone and on_cpu and "MASTER_ADDR" in os.environ):
         return

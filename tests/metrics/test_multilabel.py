@@ -11,9 +11,9 @@ from hypothesis import strategies as some
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from edgebert import multilabel
 from edgebert.data import Row
 from edgebert.device import decoding
+from edgebert.metrics import multilabel
 from edgebert.verdict import Score, Value
 
 LABELS = ["a", "b", "c", "d"]

@@ -1,4 +1,4 @@
-"""Several processes that build together, as `torchrun` and `accelerate launch` start them.
+"""Several processes that train together, as `torchrun`, `accelerate launch` and MPI start them.
 
 All of them train; the first alone does everything else, and the others leave when nothing is left to train.
 """
@@ -6,6 +6,8 @@ All of them train; the first alone does everything else, and the others leave wh
 from __future__ import annotations
 
 import os
+
+RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")  # of torch, and of three kinds of MPI
 
 
 def count() -> int:
@@ -15,7 +17,7 @@ def count() -> int:
 
 def rank() -> int:
     """The number of this one, from 0."""
-    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+    return next((int(os.environ[name]) for name in RANKS if name in os.environ), 0)
 
 
 def on_cpu() -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from edgebert import inner_states, members
+from edgebert import members
+from edgebert.learning import inner_states
 from tests import toy
 
 MASK = torch.tensor([[1.0] * n + [0.0] * (5 - n) for n in (5, 3)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgebert.data import Row
-from edgebert.lessons import Lesson, Numbered
+from edgebert.learning.lessons import Lesson, Numbered
 from edgebert.tasks import Window
 from edgebert.tokenization import Encoder
 

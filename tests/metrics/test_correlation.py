@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from scipy import stats  # type: ignore[import-untyped]
 
-from edgebert import correlation, intervals
+from edgebert import intervals
+from edgebert.metrics import correlation
 
 PAIRS = some.lists(some.tuples(some.integers(-4, 4), some.integers(-4, 4)), min_size=3, max_size=30)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from edgebert import members
 from edgebert.architectures import bert
 from edgebert.data import Row, Split, Splits
-from edgebert.lessons import Lesson
-from edgebert.syllabus import Syllabus
+from edgebert.learning.lessons import Lesson
+from edgebert.learning.syllabus import Syllabus
 from edgebert.tokenization import Encoder
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from edgebert import squad
+from edgebert.metrics import squad
 
 PAIRS = [
     ("October 1973", ["October 1973", "1973"], 1.0, True),

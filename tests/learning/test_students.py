@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edgebert import members, students
+from edgebert import members
 from edgebert.distillation import Distil, Student, Weights
 from edgebert.errors import InputError
-from edgebert.students import Blueprint
+from edgebert.learning import students
+from edgebert.learning.students import Blueprint
 
 BERT: Any = members.find("architectures", "bert")
 SIX: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from edgebert import soft_targets
+from edgebert.training import soft_targets
 
 T = 2.0
 KINDS: dict[str, tuple[tuple[int, ...], Callable[..., Any]]] = {

@@ -1,4 +1,4 @@
-"""Which of several processes this is; accelerate's lone process is noticed."""
+"""accelerate's lone process is noticed, and the others are started."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgebert.errors import SurroundingsError
-from edgebert.pretraining import launching
+from edgebert.training import launching, processes
 
 LAUNCHER = [
     "python",
@@ -29,7 +29,7 @@ class Replaced(Exception):
 @pytest.fixture
 def lone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The surroundings that `accelerate launch --cpu --num_processes 4` leaves its one process in."""
-    for name in launching._RANKS:
+    for name in processes.RANKS:
         monkeypatch.delenv(name, raising=False)
     for name, value in {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}.items():
         monkeypatch.setenv(name, value)
@@ -85,8 +85,7 @@ def test_any_other_process_goes_on(lone: pytest.MonkeyPatch, changes: dict[str, 
     launching.complete()
 
 
-def test_the_first_process_speaks(lone: pytest.MonkeyPatch) -> None:
-    assert launching.is_first()
+def test_a_process_of_mpi_knows_its_number(lone: pytest.MonkeyPatch) -> None:
+    assert processes.rank() == 0
     lone.setenv("PMI_RANK", "2")
-    assert launching.rank() == 2
-    assert not launching.is_first()
+    assert processes.rank() == 2

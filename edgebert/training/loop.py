@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from edgebert import epochs, processes
-from edgebert.epochs import Epoch, best
 from edgebert.errors import InputError
+from edgebert.training import epochs, processes
+from edgebert.training.epochs import Epoch, best
 
 Batch = dict[str, Any]
 POOL = 50  # batches that are sorted by length together; transformers groups as many

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgebert import epochs as epochs_of
-from edgebert import training
-from edgebert.epochs import Epoch
 from edgebert.errors import InputError
-from edgebert.training import Course, LengthBatches, Material
+from edgebert.training import epochs as epochs_of
+from edgebert.training import loop
+from edgebert.training.epochs import Epoch
+from edgebert.training.loop import Course, LengthBatches, Material
 
 COURSE = Course(epochs=3, batch=8, learning_rate=0.05, head_learning_rate=0.05, seed=5)
 ROWS = 42
@@ -59,7 +59,7 @@ def material(
 
 
 def train(room: Path, what: Material | None = None, course: Course = COURSE, model: Any = None) -> list[Epoch]:
-    return training.train(model or Line(), what or material(), course, (), room, lambda *_: None)
+    return loop.train(model or Line(), what or material(), course, (), room, lambda *_: None)
 
 
 def test_every_example_is_in_one_batch_of_an_epoch_and_batches_are_of_like_length() -> None:
@@ -205,13 +205,13 @@ def test_weights_that_are_no_numbers_at_the_end_are_not_kept(tmp_path: Path) -> 
 def test_the_head_learns_at_its_own_rate_and_what_is_frozen_stays(tmp_path: Path) -> None:
     still = Line()
     still.weight.requires_grad = False
-    training.train(still, material(), COURSE, (), tmp_path / "still", lambda *_: None)
+    loop.train(still, material(), COURSE, (), tmp_path / "still", lambda *_: None)
     assert float(still.weight.detach()) == 0 and float(still.bias.detach()) != 0
     moved: Sequence[float] = []
     for number, rate in enumerate((0.0, 0.05)):
         model = Line()
         course = Course(1, 8, 0.05, rate, 5)
-        training.train(model, material(), course, ("bias",), tmp_path / str(number), lambda *_: None)
+        loop.train(model, material(), course, ("bias",), tmp_path / str(number), lambda *_: None)
         moved = [*moved, float(model.bias.detach())]
     assert moved[0] == 0 and moved[1] != 0
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert import processes
+from edgebert.training import processes
 
 FILE = "history.json"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import processes
+from edgebert.training import processes
 from tests import toy
 from tests.conftest import ROOT
 
@@ -48,9 +48,8 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     distil = "[distil]\nstudent = {layers = 2}\nepochs = 2\nseeds = 2\nlearning_rate = 2e-3\n\n[gates]"
     recipe.write_text(recipe.read_text().replace("[gates]", distil))
     _, alone = built(recipe, tmp_path / "one")
-    printed, together = built(
-        recipe, tmp_path / "two", "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611"
-    )
+    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    printed, together = built(recipe, tmp_path / "two", *launcher)
     assert printed["recipe"] == "toy"  # one document, of the first process alone
     manifest = json.loads(next((tmp_path / "two").glob("toy/*/manifest.json")).read_text())
     assert manifest["provenance"]["training"]["processes"] == 2
