@@ -191,6 +191,9 @@ def verify(
         Path | None, typer.Option("--reference", help="the trained checkpoint to compare with")
     ] = None,
     model: Annotated[str, typer.Option(help="id of a model file in the bundle")] = "",
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="COLUMN", help="tell the rows that are right by this column, too")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a bundle's shipped file on a data file of yours."""
@@ -198,7 +201,7 @@ def verify(
     from edgebert.report import progress, terminal
 
     with _progress_console() as console, progress.counting(console, "scoring") as tell:
-        found = rescoring.verify(bundle, data, reference, model, tell)
+        found = rescoring.verify(bundle, data, reference, model, tell, by)
     if as_json:
         _print_json(found)
     else:

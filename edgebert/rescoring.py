@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgebert import artifact, members, references, scoring, timing
+from edgebert import artifact, grouping, members, references, scoring, timing
 from edgebert.artifact import Artifact
 from edgebert.data import Row
+from edgebert.errors import InputError
 from edgebert.interpreters import Python
 from edgebert.manifest import Manifest
 from edgebert.opening import Bundle, digest, open_bundle, read_rows
@@ -23,10 +24,16 @@ Tell = Callable[[int, int], None]
 
 
 def verify(
-    folder: Path, path: Path, reference: Path | None = None, model: str = "", tell: Tell = lambda *_: None
+    folder: Path,
+    path: Path,
+    reference: Path | None = None,
+    model: str = "",
+    tell: Tell = lambda *_: None,
+    by: str | None = None,
 ) -> dict[str, Any]:
     """Scores, latency and checks of a bundle on the rows of a data file.
 
+    `by` names a column: how many rows are right is then told for each of its values, worst first.
     Drop, agreement and speed-up are None with their reason in `not_measured` where no reference can be run.
     Raises InputError for a faulty bundle, data file or reference, SurroundingsError where the environment in which
     the target's files run is absent.
@@ -36,6 +43,8 @@ def verify(
     python.require()
     manifest, task = bundle.manifest, members.find("tasks", bundle.manifest.task)
     rows = read_rows(manifest, path).rows
+    if by is not None and (wrong := grouping.fault(task, rows, by)) is not None:
+        raise InputError(f"{path}: {wrong}")
     asked = scoring.questions(task, bundle.encoder, rows, manifest.decoding)
     decode = scoring.decoder(manifest.task, manifest.labels, manifest.decoding)
     with tempfile.TemporaryDirectory() as room:
@@ -75,6 +84,7 @@ def verify(
         "runtime": python.runtime(folder, bundle.entry),
         "rows": len(rows),
         "scores": [score.model_dump() for score in scores],
+        "groups": grouping.right(task, rows, answered["shipped"], by) if by is not None else None,
         "latency": [one.model_dump() for one in latency],
         "speedup": ratio.model_dump() if ratio else None,
         "checks": [check.model_dump() for check in checks],

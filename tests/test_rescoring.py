@@ -52,6 +52,19 @@ def test_the_tests_own_rows_give_the_manifests_scores(built: Built, data: Path, 
     assert {row["which"] for row in found["latency"]} == {"shipped", "reference"}
 
 
+def test_rows_are_told_by_a_column_of_theirs(built: Built, data: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    path = tmp_path / "told.jsonl"
+    path.write_text("".join(json.dumps({**row, "half": i % 2}) + "\n" for i, row in enumerate(rows)))
+    found = rescoring.verify(built.bundle(PI), path, by="half")
+    assert {one["rows"] for one in found["groups"].values()} == {60}
+    mean = sum(one["value"] for one in found["groups"].values()) / 2
+    assert mean == pytest.approx(found["scores"][0]["shipped"]["value"])
+    assert rescoring.verify(built.bundle(PI), path)["groups"] is None
+    with pytest.raises(InputError, match=r"--by haf: no such column .* did you mean 'half'"):
+        rescoring.verify(built.bundle(PI), path, by="haf")
+
+
 def test_without_a_reference_the_shipped_file_is_scored_and_the_rest_has_reasons(
     built: Built, data: Path, tmp_path: Path
 ) -> None:

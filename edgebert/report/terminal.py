@@ -24,7 +24,7 @@ from edgebert.report import proofs as proofs_of
 from edgebert.steps import Outcome, Plan
 from edgebert.store import Store
 from edgebert.target import Target
-from edgebert.verdict import Check, Score
+from edgebert.verdict import Check, Score, Value
 
 
 def verdicts(outcomes: Sequence[Outcome], targets: dict[str, Target], program: str) -> RenderableType:
@@ -241,6 +241,8 @@ def rescored(found: dict[str, Any]) -> RenderableType:
             score.metric, *map(cells.with_interval, values), cells.drop(score.drop), cells.number(score.agreement)
         )
     lines: list[RenderableType] = [table, cells.checks([Check.model_validate(check) for check in found["checks"]])]
+    if found["groups"] is not None:
+        lines.append(_groups(found["groups"]))
     one = next(x for x in found["latency"] if x["which"] == "shipped" and x["scope"] == "model")
     ratio = found["speedup"]
     faster = (
@@ -251,3 +253,14 @@ def rescored(found: dict[str, Any]) -> RenderableType:
         Text(f"{name} not measured: {reason}", style="dim") for name, reason in found["not_measured"].items()
     ]
     return Group(*lines)
+
+
+def _groups(groups: dict[str, Any]) -> RenderableType:
+    """Rows that are right for each value of a column."""
+    if not groups:
+        return "answers of this task are not right or wrong, so no column tells them apart"
+    table = Table("rows that are", "number", "right (95 %)", header_style="bold", box=box.SIMPLE_HEAD)
+    for name, share in groups.items():
+        value = Value.model_validate(share)
+        table.add_row(Text(name), str(value.rows), cells.with_interval(value))
+    return table
