@@ -35,7 +35,7 @@ from edgebert.learning.syllabus import Syllabus
 from edgebert.stages import distil, load, teach
 from edgebert.stages.teach import Wanted
 from edgebert.tokenization import Encoder
-from edgebert.training import loop
+from edgebert.training import batches, loop
 from edgebert.training.taught import Taught
 
 TASK: Any = members.find("tasks", "text-classification")
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=Distil().epochs, help="that the teacher is asked once for")
     parser.add_argument("--blocks", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=loop.POOL, help="of a block")
+    parser.add_argument("--steps", type=int, default=batches.POOL, help="of a block")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

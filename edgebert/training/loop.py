@@ -10,22 +10,21 @@ import contextlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from edgebert.errors import InputError
 from edgebert.training import epochs, processes
+from edgebert.training.batches import LengthBatches
 from edgebert.training.epochs import Epoch, best
 
 Batch = dict[str, Any]
-POOL = 50  # batches that are sorted by length together; transformers groups as many
 STATE = "trainer_state.json"
 SHOWN = 10  # rows of a batch that a message names
 
@@ -97,34 +96,6 @@ def train(
     model.to("cpu").eval()
     processes.meet()  # and may remove it once all have
     return found
-
-
-class LengthBatches(torch.utils.data.Sampler[list[int]]):  # type: ignore[misc]  # torch is not read by mypy
-    """Batches of examples of like length, others each epoch; of each batch, the share of one of the processes.
-
-    The order depends on seed and epoch alone, so that a run that goes on sees what it would have seen.
-    """
-
-    epoch = 0
-
-    def __init__(self, lengths: Sequence[int], size: int, seed: int, rank: int = 0, processes: int = 1) -> None:
-        self._lengths = np.asarray(lengths)
-        self._size, self._seed, self._rank, self._processes = size, seed, rank, processes
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._lengths) / self._size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        draw = np.random.default_rng([self._seed, self.epoch])
-        order = draw.permutation(len(self._lengths))
-        batches = []
-        for start in range(0, len(order), POOL * self._size):
-            pool = order[start : start + POOL * self._size]
-            pool = pool[np.argsort(-self._lengths[pool], kind="stable")]
-            batches += [pool[i : i + self._size] for i in range(0, len(pool), self._size)]
-        for number in draw.permutation(len(batches)):
-            batch = batches[number]
-            yield batch[self._rank % len(batch) :: self._processes].tolist()
 
 
 class _Learner(torch.nn.Module):  # type: ignore[misc]
