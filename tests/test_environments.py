@@ -78,6 +78,7 @@ def test_the_doctor_names_what_mends_each_absent_environment(cache: Path) -> Non
     assert not cache.exists()
 
 
+@pytest.mark.slow
 def test_packages_that_cannot_be_had_end_with_status_4_and_leave_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

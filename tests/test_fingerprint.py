@@ -103,6 +103,7 @@ def test_a_module_of_the_users_own_counts(small: Path) -> None:
     assert len({before, changed, digest(small, "mine")}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "module", "follows"),
     [

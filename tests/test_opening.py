@@ -89,6 +89,7 @@ def test_a_long_text_is_cut_and_says_so(built: Built, target: str) -> None:
     assert cut["scores"] == whole["scores"]  # [CLS], 30 words, [SEP]
 
 
+@pytest.mark.slow
 def test_texts_longer_than_the_targets_longest_bucket_are_cut(toy_model: Path, tmp_path: Path) -> None:
     recipe = toy.write_project(tmp_path / "project", toy_model, ["./small.toml"])
     profile = 'name = "small"\nextends = "android-cpu"\n[shape]\ntokens = []\nmax_tokens = 8\n'

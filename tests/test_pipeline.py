@@ -238,6 +238,7 @@ def test_no_file_of_a_bundle_names_a_folder_of_this_machine(built: Built, target
             assert [place for place in places if place in path.read_bytes()] == [], path
 
 
+@pytest.mark.slow
 def test_provenance_counts_how_often_the_test_split_was_scored(built: Built, out: Path) -> None:
     counts = [manifest(built.bundle(target)).provenance.test_scored for target in built.outcomes]
     assert counts == [1, 2, 3]

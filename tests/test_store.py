@@ -208,6 +208,7 @@ def test_sweeping_where_nothing_is_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_at_the_same_step_both_end_well(tmp_path: Path) -> None:
     processes = [start(DRAFT_OFTEN, tmp_path, name) for name in ("first", "second")]
     ends = [process.communicate() for process in processes]
@@ -218,6 +219,7 @@ def test_two_processes_at_the_same_step_both_end_well(tmp_path: Path) -> None:
     assert rooms(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_build_that_begins_does_not_disturb_one_under_way(tmp_path: Path) -> None:
     with start(SWEEP_OFTEN, tmp_path) as sweeping:
         try:

@@ -157,6 +157,7 @@ def test_weights_that_are_not_numbers_are_told(run_edgebert: Run, project: Path,
     assert all(part in said for part in (name, "NaN")), said
 
 
+@pytest.mark.slow
 def test_an_untrained_model_without_finetune_is_told(run_edgebert: Run, project: Path) -> None:
     text = project.read_text()
     start, end = text.index("[finetune]"), text.index("[gates]")

@@ -103,6 +103,7 @@ def test_a_build_on_a_full_disk_goes_on_once_there_is_space(
     assert run_edgebert("show", out / "toy" / "raspberry-pi-5").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_that_does_not_fit_is_not_half_published(
     run_edgebert: Run, built: Built, tmp_path: Path, small_disk: Disk
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_bundle_that_does_not_fit_is_not_half_published(
     assert run_edgebert("show", tmp_path / "elsewhere" / "toy" / "raspberry-pi-5").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_full_store_is_mended_by_another_one(
     run_edgebert: Run, built: Built, tmp_path: Path, small_disk: Disk
 ) -> None:

@@ -83,6 +83,7 @@ def test_the_same_text_gives_the_same_rows(tokenizer: Path, tmp_path: Path) -> N
         assert (tmp_path / "one" / "made" / name).read_bytes() == (tmp_path / "other" / "made" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_text(tokenizer: Path, tmp_path: Path) -> None:
     def peak(times: int) -> int:
         folder = tmp_path / str(times)

@@ -262,6 +262,7 @@ def test_a_batch_that_cannot_be_shared_is_told(settings: Train, processes: int, 
         run.shares(settings, processes)
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_makes_the_same_steps(
     toy: Path, made: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:

@@ -106,6 +106,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(source: Ar
     assert other["model.safetensors"] != first["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_the_best_epoch_on_dev_is_kept(source: Artifact, tmp_path: Path) -> None:
     """Training that goes wrong after its first steps must not end with its last weights."""
     wrong = [
@@ -212,6 +213,7 @@ def test_a_recipe_without_finetune_builds_a_trained_source(trained: Artifact, tm
     assert (answers[0]["label"], answers[0]["truncated"]) == ("snow", True)
 
 
+@pytest.mark.slow
 def test_test_labels_a_trained_source_does_not_know_are_told_in_a_second_build_too(
     trained: Artifact, tmp_path: Path
 ) -> None:
