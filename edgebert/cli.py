@@ -46,8 +46,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build, check and write the bundle of each target."""
-    from edgebert import pipeline, planning
-    from edgebert import recipe as recipes
+    from edgebert import pipeline, planning, recipe as recipes
     from edgebert.report import progress, terminal
     from edgebert.training import launching
 
@@ -78,8 +77,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what a build would do: its steps, which of them are cached, the gates in force."""
-    from edgebert import pipeline, planning
-    from edgebert import recipe as recipes
+    from edgebert import pipeline, planning, recipe as recipes
     from edgebert.report import terminal
     from edgebert.store import Store
 
@@ -326,8 +324,7 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Train a model on raw text, from scratch or from a checkpoint; in processes of `accelerate launch`."""
-    from edgebert.pretraining import outcome, project, run
-    from edgebert.pretraining import recipe as recipes
+    from edgebert.pretraining import outcome, project, recipe as recipes, run
     from edgebert.report import pretrained, progress
     from edgebert.training import launching
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edgebert.onnx_graph import constants as constant_tensors
-from edgebert.onnx_graph import drop_unread
+from edgebert.onnx_graph import constants as constant_tensors, drop_unread
 
 Dims = list[int | str | None]  # of one tensor: a size, the name of a size, or unknown
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from edgebert import data, faq, members, scoring, tables
 from edgebert.data import Row, Split, texts_fault
-from edgebert.device import bundle as bundles
-from edgebert.device import runtimes
+from edgebert.device import bundle as bundles, runtimes
 from edgebert.errors import InputError, MissingExtraError, NotTrustedError
 from edgebert.manifest import Manifest
 from edgebert.scoring import Question

@@ -14,14 +14,14 @@ from edgebert import (
     calibration,
     interpreters,
     members,
+    project as projects,
     provenance,
     schooling,
     scoring,
+    target as targets,
     tokenization,
     training_steps,
 )
-from edgebert import project as projects
-from edgebert import target as targets
 from edgebert.artifact import Artifact
 from edgebert.data import Row
 from edgebert.device import measure

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from edgebert import calibration, members, tables
-from edgebert import target as targets
+from edgebert import calibration, members, tables, target as targets
 from edgebert.distillation import Distil, Precision
 from edgebert.errors import InputError
 from edgebert.tables import Table

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebert import pipeline, planning, quiet, timing
-from edgebert import recipe as recipes
+from edgebert import pipeline, planning, quiet, recipe as recipes, timing
 from edgebert.steps import Outcome
 from tests import toy
 from tests.disks import small_disk as small_disk

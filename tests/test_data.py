@@ -13,8 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from edgebert import data, planning
-from edgebert import recipe as recipes
+from edgebert import data, planning, recipe as recipes
 from edgebert.data import Row, Split
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.tasks import text_classification as task

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import judgement, verdict
-from edgebert import target as targets
+from edgebert import judgement, target as targets, verdict
 from edgebert.artifact import Signature
 from edgebert.intervals import wilson
 from edgebert.manifest import ModelFile

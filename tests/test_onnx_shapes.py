@@ -13,8 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgebert.formats import ExportShape
-from edgebert.formats import onnx as onnx_format
+from edgebert.formats import ExportShape, onnx as onnx_format
 from edgebert.onnx_shapes import fold_shapes
 from tests import toy
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import edgebert
-from edgebert import opening, pipeline, planning
-from edgebert import recipe as recipes
+from edgebert import opening, pipeline, planning, recipe as recipes
 from edgebert.device import bundle as bundles
 from edgebert.manifest import Manifest
 from edgebert.steps import Named, Outcome, Step

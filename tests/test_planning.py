@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from edgebert import environments, members, planning
-from edgebert import recipe as recipes
+from edgebert import environments, members, planning, recipe as recipes
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.steps import Plan
 from tests import toy

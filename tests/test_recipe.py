@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import recipe as recipes
-from edgebert import target as targets
+from edgebert import recipe as recipes, target as targets
 from edgebert.errors import InputError
 from edgebert.recipe import Recipe
 from edgebert.verdict import BUILT_IN

@@ -42,6 +42,19 @@ class Parts:
     ffn: tuple[tuple[Any, Any], ...]
 
 
+def bert_parts(layer: Any, ffns: Sequence[Any]) -> Parts:
+    """The parts of a layer that names them as BERT does; `ffns` have an `intermediate` and an `output` each."""
+    attention = layer.attention.self
+    return Parts(
+        attention.query,
+        attention.key,
+        attention.value,
+        layer.attention.output.dense,
+        attention.num_attention_heads,
+        tuple((ffn.intermediate.dense, ffn.output.dense) for ffn in ffns),
+    )
+
+
 class Architecture(Protocol):
     """What a module in this folder offers.
 

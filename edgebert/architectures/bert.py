@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgebert.architectures import Keys, Parts, Values, Weights, checked, without_layers
+from edgebert.architectures import Keys, Parts, Values, Weights, bert_parts, checked, without_layers
 
 NAME = "bert"
 MODEL_TYPES = ("bert",)
@@ -60,15 +60,7 @@ def layers(model: Any) -> Sequence[Any]:
 
 def parts(layer: Any) -> Parts:
     """Where the attention heads and feed-forward matrices of a layer are."""
-    attention = layer.attention.self
-    return Parts(
-        attention.query,
-        attention.key,
-        attention.value,
-        layer.attention.output.dense,
-        attention.num_attention_heads,
-        ((layer.intermediate.dense, layer.output.dense),),
-    )
+    return bert_parts(layer, (layer,))
 
 
 def masked_lm_head(model: Any, hidden: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgebert.architectures import Keys, Parts, Values, Weights, checked, without_layers
+from edgebert.architectures import Keys, Parts, Values, Weights, bert_parts, checked, without_layers
 
 NAME = "mobilebert"
 MODEL_TYPES = ("mobilebert",)
@@ -59,16 +59,7 @@ def layers(model: Any) -> Sequence[Any]:
 
 def parts(layer: Any) -> Parts:
     """Where the attention heads and feed-forward matrices of a layer are."""
-    attention = layer.attention.self
-    ffns = [*getattr(layer, "ffn", ()), layer]
-    return Parts(
-        attention.query,
-        attention.key,
-        attention.value,
-        layer.attention.output.dense,
-        attention.num_attention_heads,
-        tuple((ffn.intermediate.dense, ffn.output.dense) for ffn in ffns),
-    )
+    return bert_parts(layer, (*getattr(layer, "ffn", ()), layer))
 
 
 def masked_lm_head(model: Any, hidden: Any) -> Any:

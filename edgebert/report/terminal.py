@@ -18,9 +18,7 @@ from edgebert.judgement import FLOAT_PRODUCTS, speed_not_judged
 from edgebert.lines import example
 from edgebert.manifest import Manifest, ModelFile
 from edgebert.proof import Proof
-from edgebert.report import answers as answers_of
-from edgebert.report import cells
-from edgebert.report import proofs as proofs_of
+from edgebert.report import answers as answers_of, cells, proofs as proofs_of
 from edgebert.steps import Outcome, Plan
 from edgebert.store import Store
 from edgebert.target import Target

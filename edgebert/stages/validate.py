@@ -15,8 +15,7 @@ import numpy as np
 
 from edgebert import members, proof, references, scoring, timing
 from edgebert.data import Row
-from edgebert.device import bundle as bundles
-from edgebert.device import decoding, excerpts, runtimes
+from edgebert.device import bundle as bundles, decoding, excerpts, runtimes
 from edgebert.errors import MissingExtraError, SurroundingsError
 from edgebert.interpreters import Python
 from edgebert.jobs import Tell

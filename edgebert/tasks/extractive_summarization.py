@@ -20,6 +20,14 @@ from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.extractive_summarization import sentences_of
 from edgebert.metrics import rouge
+from edgebert.plain import (
+    group as group,
+    labels as labels,
+    labels_fault as labels_fault,
+    tune as tune,
+    tuned as tuned,
+    unknown as unknown,
+)
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder, Feeds, ill_formed
@@ -84,29 +92,9 @@ def sample(text: str) -> Row:
     return {"sentences": [text]}
 
 
-def group(row: Row) -> str:
-    """All rows are of one kind."""
-    return ""
-
-
 def truth(row: Row) -> str | None:
     """The summary of a row, None where it has none."""
     return row.get("summary")
-
-
-def labels(rows: Sequence[Row]) -> list[str]:
-    """There are none."""
-    return []
-
-
-def labels_fault(labels: Sequence[str]) -> str | None:
-    """Nothing is wrong with none."""
-    return None
-
-
-def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
-    """Rows have no labels."""
-    return []
 
 
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
@@ -219,16 +207,6 @@ def soft_loss(
 ) -> Any:
     """Whether each sentence is chosen, where it begins."""
     return soft_targets.token_labels(outputs["logits"], taught["logits"], mask, temperature)
-
-
-def tuned(decoding: Decoding) -> tuple[str, ...]:
-    """Nothing is tuned."""
-    return ()
-
-
-def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-    """Nothing is tuned."""
-    return {}
 
 
 def quality(rows: Sequence[Row], answers: Sequence[Answer]) -> float:

@@ -17,6 +17,16 @@ from pydantic import Field
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.metrics import retrieval
+from edgebert.plain import (
+    group as group,
+    labels as labels,
+    labels_fault as labels_fault,
+    misfit as misfit,
+    places as places,
+    tune as tune,
+    tuned as tuned,
+    unknown as unknown,
+)
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder, Feeds
@@ -62,39 +72,14 @@ def sample(text: str) -> Row:
     return {"text": text}
 
 
-def group(row: Row) -> str:
-    """Nothing: passages are of no kinds."""
-    return ""
-
-
 def truth(row: Row) -> Any:
     """The passage, None where the row has none."""
     return row.get("text_pair")
 
 
-def labels(rows: Sequence[Row]) -> list[str]:
-    """None: answers are vectors."""
-    return []
-
-
-def labels_fault(labels: Sequence[str]) -> str | None:
-    """Nothing is wrong with none."""
-    return None
-
-
-def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
-    """None."""
-    return []
-
-
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
     """The settings."""
     return settings.model_dump()
-
-
-def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
-    """Rows that are sound one by one are so together."""
-    return None
 
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
@@ -166,26 +151,11 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
     return (cross_entropy(found, right) + cross_entropy(found.T, right)) / 2
 
 
-def tuned(decoding: Decoding) -> tuple[str, ...]:
-    """Nothing is tuned."""
-    return ()
-
-
-def places(align: Mapping[str, Any]) -> list[int] | None:
-    """All: outputs are of the whole text."""
-    return None
-
-
 def soft_loss(
     outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
 ) -> Any:
     """How far vectors point apart."""
     return soft_targets.vectors(outputs["sentence_embedding"], taught["sentence_embedding"])
-
-
-def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-    """Nothing is tuned."""
-    return {}
 
 
 def quality(rows: Sequence[Row], answers: Sequence[Answer]) -> float:

@@ -17,6 +17,16 @@ from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.errors import InputError
 from edgebert.masking import MASK, NOT_ASKED
+from edgebert.plain import (
+    group as group,
+    labels as labels,
+    labels_fault as labels_fault,
+    misfit as misfit,
+    places as places,
+    tune as tune,
+    tuned as tuned,
+    unknown as unknown,
+)
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoded, Encoder, ill_formed
@@ -80,39 +90,14 @@ def sample(text: str) -> Row:
     return {"text": text}
 
 
-def group(row: Row) -> str:
-    """All rows are of one kind."""
-    return ""
-
-
 def truth(row: Row) -> Any:
     """What is masked: {token, id} or a user's word; where a word is yet to be masked, the text itself."""
     return row.get("masked") or (None if MASK in row["text"] else row["text"])
 
 
-def labels(rows: Sequence[Row]) -> list[str]:
-    """None: answers are of the tokenizer's vocabulary."""
-    return []
-
-
-def labels_fault(labels: Sequence[str]) -> str | None:
-    """Nothing is wrong with none."""
-    return None
-
-
-def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
-    """None."""
-    return []
-
-
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
     """The settings."""
     return settings.model_dump()
-
-
-def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
-    """Rows that are sound one by one are so together."""
-    return None
 
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
@@ -223,26 +208,11 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
     return torch.nn.functional.cross_entropy(logits, targets[chosen], reduction="sum") / chosen.sum().clamp(min=1)
 
 
-def places(align: Mapping[str, Any]) -> list[int] | None:
-    """Outputs are of no single tokens."""
-    return None
-
-
 def soft_loss(
     outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
 ) -> Any:
     """The piece behind the first mask, one of several."""
     return soft_targets.classes(outputs["logits"], taught["logits"], temperature)
-
-
-def tuned(decoding: Decoding) -> tuple[str, ...]:
-    """Nothing is tuned."""
-    return ()
-
-
-def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-    """Nothing is tuned."""
-    return {}
 
 
 def quality(rows: Sequence[Row], answers: Sequence[Answer]) -> float:

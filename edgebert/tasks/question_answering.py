@@ -18,6 +18,13 @@ from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.question_answering import golds
 from edgebert.metrics import squad
+from edgebert.plain import (
+    labels as labels,
+    labels_fault as labels_fault,
+    misfit as misfit,
+    places as places,
+    unknown as unknown,
+)
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoded, Encoder, ill_formed
@@ -85,32 +92,12 @@ def truth(row: Row) -> Any:
     return row.get("answers")
 
 
-def labels(rows: Sequence[Row]) -> list[str]:
-    """None: answers are spans."""
-    return []
-
-
-def labels_fault(labels: Sequence[str]) -> str | None:
-    """Nothing is wrong with none."""
-    return None
-
-
-def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
-    """None."""
-    return []
-
-
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
     """The settings; `null_threshold` is None where no row lacks an answer, and absent where it is to be tuned."""
     found = settings.model_dump()
     if settings.null_threshold is None and any(not row["answers"]["text"] for row in rows):
         del found["null_threshold"]
     return found
-
-
-def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
-    """Rows that are sound one by one are so together."""
-    return None
 
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
@@ -213,11 +200,6 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
         for logits, place in ((start, first), (end, last))
     ]
     return sum(losses) / 2
-
-
-def places(align: Mapping[str, Any]) -> list[int] | None:
-    """All: an answer may begin and end anywhere."""
-    return None
 
 
 def soft_loss(

@@ -18,6 +18,15 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.metrics import classification, correlation
+from edgebert.plain import (
+    group as group,
+    labels as labels,
+    labels_fault as labels_fault,
+    places as places,
+    tune as tune,
+    tuned as tuned,
+    unknown as unknown,
+)
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder
@@ -73,29 +82,9 @@ def sample(text: str) -> Row:
     return {"text": text, "text_pair": text}
 
 
-def group(row: Row) -> str:
-    """Nothing: labels are of no kinds."""
-    return ""
-
-
 def truth(row: Row) -> float | None:
     """The label as a number, None where it has none."""
     return _number(row.get("label"))
-
-
-def labels(rows: Sequence[Row]) -> list[str]:
-    """None: answers are numbers."""
-    return []
-
-
-def labels_fault(labels: Sequence[str]) -> str | None:
-    """Nothing is wrong with none."""
-    return None
-
-
-def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
-    """None."""
-    return []
 
 
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
@@ -162,26 +151,11 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
     return (((outputs["logits"][:, 0] - targets[:, 0]) / targets[:, 1]) ** 2).mean()
 
 
-def places(align: Mapping[str, Any]) -> list[int] | None:
-    """All: outputs are of the whole text."""
-    return None
-
-
-def tuned(decoding: Decoding) -> tuple[str, ...]:
-    """Nothing is tuned."""
-    return ()
-
-
 def soft_loss(
     outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
 ) -> Any:
     """Squared differences of numbers of deviation 1."""
     return soft_targets.values(outputs["logits"], taught["logits"]) / decoding["label_scale"] ** 2
-
-
-def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-    """Nothing is tuned."""
-    return {}
 
 
 def quality(rows: Sequence[Row], answers: Sequence[Answer]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.metrics import classification
+from edgebert.plain import misfit as misfit, places as places, tune as tune, tuned as tuned
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder
@@ -62,11 +63,6 @@ def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
     return {}
 
 
-def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
-    """Rows that are sound one by one are so together."""
-    return None
-
-
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """One window of both texts, the longer of them cut first."""
     encoded = encoder.encode(row["text"], row["text_pair"])
@@ -97,26 +93,11 @@ collate = classification.collate
 loss = classification.loss
 
 
-def places(align: Mapping[str, Any]) -> list[int] | None:
-    """All: outputs are of the whole text."""
-    return None
-
-
-def tuned(decoding: Decoding) -> tuple[str, ...]:
-    """Nothing is tuned."""
-    return ()
-
-
 def soft_loss(
     outputs: Mapping[str, Any], taught: Mapping[str, Any], mask: Any, temperature: float, decoding: Decoding
 ) -> Any:
     """One label of several."""
     return soft_targets.classes(outputs["logits"], taught["logits"], temperature)
-
-
-def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-    """Nothing is tuned."""
-    return {}
 
 
 quality = classification.quality

@@ -9,6 +9,7 @@ from typing import Any
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
 from edgebert.metrics import classification, multilabel
+from edgebert.plain import places as places
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder
@@ -145,11 +146,6 @@ def loss(outputs: Mapping[str, Any], targets: Any) -> Any:
 def tuned(decoding: Decoding) -> tuple[str, ...]:
     """The thresholds of labels, where several may hold."""
     return ("thresholds",) if decoding.get("multi_label") else ()
-
-
-def places(align: Mapping[str, Any]) -> list[int] | None:
-    """All: outputs are of the whole text."""
-    return None
 
 
 def soft_loss(

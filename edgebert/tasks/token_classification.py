@@ -18,6 +18,7 @@ from edgebert.data import Row
 from edgebert.device.decoding.token_classification import text_of
 from edgebert.metrics import entities
 from edgebert.metrics.entities import OUTSIDE, Span, Word
+from edgebert.plain import misfit as misfit, tune as tune, tuned as tuned
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
 from edgebert.tokenization import Encoder
@@ -91,11 +92,6 @@ def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
 def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
     """The settings as they are."""
     return settings.model_dump()
-
-
-def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
-    """Rows that are sound one by one are so together."""
-    return None
 
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
@@ -192,16 +188,6 @@ def soft_loss(
 ) -> Any:
     """One label of several for the first piece of each word."""
     return soft_targets.token_classes(outputs["logits"], taught["logits"], mask, temperature)
-
-
-def tuned(decoding: Decoding) -> tuple[str, ...]:
-    """Nothing is tuned."""
-    return ()
-
-
-def tune(rows: Sequence[Row], answers: Sequence[Answer], decoding: Decoding) -> Decoding:
-    """Nothing is tuned."""
-    return {}
 
 
 def quality(rows: Sequence[Row], answers: Sequence[Answer]) -> float:

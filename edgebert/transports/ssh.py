@@ -18,8 +18,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from edgebert import environments, jobs, openssh, parcels
-from edgebert.device import board as boards
-from edgebert.device import bundle as bundles
+from edgebert.device import board as boards, bundle as bundles
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.manifest import Manifest
 from edgebert.openssh import Client

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebert import planning
-from edgebert import recipe as recipes
+from edgebert import planning, recipe as recipes
 from edgebert.errors import InputError
 from tests import toy
 

@@ -18,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from edgebert import artifact, members, opening, pipeline, planning, quiet, scoring
-from edgebert import recipe as recipes
+from edgebert import artifact, members, opening, pipeline, planning, quiet, recipe as recipes, scoring
 from edgebert.artifact import Artifact
 from edgebert.device import runtimes
 from edgebert.formats import ExportShape

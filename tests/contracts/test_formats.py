@@ -15,8 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgebert import artifact, members
 from edgebert.artifact import Artifact
 from edgebert.device import runtimes
-from edgebert.formats import ExportShape, Graph
-from edgebert.formats import onnx as onnx_format
+from edgebert.formats import ExportShape, Graph, onnx as onnx_format
 from edgebert.stages import export
 from tests.conftest import Built
 

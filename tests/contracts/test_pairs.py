@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import members, opening, pipeline, planning, quiet, scoring
-from edgebert import recipe as recipes
+from edgebert import members, opening, pipeline, planning, quiet, recipe as recipes, scoring
 from edgebert.artifact import Artifact
 from edgebert.formats import ExportShape
 from edgebert.quantizers import Settings, onnx_dynamic

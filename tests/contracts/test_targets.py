@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import environments, members, pipeline, planning, target
-from edgebert import recipe as recipes
+from edgebert import environments, members, pipeline, planning, recipe as recipes, target
 from edgebert.errors import SurroundingsError
 from edgebert.interpreters import Python
 from edgebert.steps import Outcome

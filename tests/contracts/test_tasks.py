@@ -15,8 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgebert import artifact, members, opening, pipeline, planning, rescoring, scoring, validation
-from edgebert import recipe as recipes
+from edgebert import (
+    artifact,
+    members,
+    opening,
+    pipeline,
+    planning,
+    recipe as recipes,
+    rescoring,
+    scoring,
+    validation,
+)
 from edgebert.device import bundle as bundles
 from edgebert.scoring import Question, decoder
 from edgebert.steps import Outcome

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgebert.device import answers, runtimes
-from edgebert.device import bundle as bundles
+from edgebert.device import answers, bundle as bundles, runtimes
 from tests.conftest import Built
 
 TARGETS = ["raspberry-pi-5", "android-cpu"]

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special  # type: ignore[import-untyped]
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 

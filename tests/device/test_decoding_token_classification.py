@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgebert.device import decoding
 from edgebert.device.decoding.token_classification import chunks, text_of, well_formed

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from edgebert import artifact
-from edgebert.device import bundle as bundles
-from edgebert.device import job, runtimes, selftest
+from edgebert.device import bundle as bundles, job, runtimes, selftest
 from tests.conftest import ROOT, Built
 from tests.device.test_bundle import change_manifest
 from tests.test_rescoring import step

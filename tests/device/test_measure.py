@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgebert.device import bundle as bundles
-from edgebert.device import measure
+from edgebert.device import bundle as bundles, measure
 from tests.conftest import ROOT, Built
 
 

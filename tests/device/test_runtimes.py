@@ -14,8 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgebert.device import bundle as bundles
-from edgebert.device import runtimes
+from edgebert.device import bundle as bundles, runtimes
 from tests.conftest import ROOT, Built
 
 TARGETS = ["raspberry-pi-5", "android-cpu", "jetson-orin-nano"]

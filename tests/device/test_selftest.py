@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from edgebert.device import bundle as bundles
-from edgebert.device import measure
+from edgebert.device import bundle as bundles, measure
 from tests.conftest import ROOT, Built
 from tests.device.test_bundle import change_manifest, reseal
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgebert
-from edgebert import pipeline, planning
-from edgebert import recipe as recipes
+from edgebert import pipeline, planning, recipe as recipes
 from tests import toy
 from tests.toys import feature_extraction as toys
 

@@ -19,12 +19,12 @@ from edgebert import (
     pipeline,
     planning,
     quiet,
+    recipe as recipes,
     rescoring,
     scoring,
     target,
     validation,
 )
-from edgebert import recipe as recipes
 from edgebert.artifact import Artifact
 from edgebert.device import bundle as bundles
 from edgebert.errors import SurroundingsError

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import environments, opening, pipeline, planning
-from edgebert import recipe as recipes
+from edgebert import environments, opening, pipeline, planning, recipe as recipes
 from edgebert.device import bundle as bundles
 from edgebert.emulation import userland
 from edgebert.errors import SurroundingsError

@@ -15,8 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from edgebert import calibration, members, recipe
 from tests.conftest import ROOT
-from tests.house.test_sample_data import THREE as SPLITS
-from tests.house.test_sample_data import four_grams, letters, rows, strings
+from tests.house.test_sample_data import THREE as SPLITS, four_grams, letters, rows, strings
 
 Row = dict[str, Any]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from edgebert.report import answers as answers_of
-from edgebert.report import terminal
+from edgebert.report import answers as answers_of, terminal
 
 ROME = {"label": "city", "start": 3, "end": 7, "text": "[b]Rome", "score": 0.98765}
 MAY = {"label": "date", "start": 11, "end": 14, "text": "May", "score": 0.5}

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from edgebert import data, members, opening, proof, scoring
-from edgebert.device import bundle as bundles
-from edgebert.device import decoding, runtimes
+from edgebert.device import bundle as bundles, decoding, runtimes
 from edgebert.errors import MissingExtraError
 from edgebert.proof import ASPECTS, Instructions, Proof
 from edgebert.references import Shipped

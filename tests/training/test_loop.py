@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from edgebert.errors import InputError
-from edgebert.training import epochs as epochs_of
-from edgebert.training import loop
+from edgebert.training import epochs as epochs_of, loop
 from edgebert.training.epochs import Epoch
 from edgebert.training.loop import Course, Material
 

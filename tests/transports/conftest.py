@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import pipeline, planning
-from edgebert import recipe as recipes
+from edgebert import pipeline, planning, recipe as recipes
 from tests import toy
 from tests.conftest import Built
 from tests.transports import fake_phone, sshd
