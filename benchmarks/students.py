@@ -1,10 +1,9 @@
 """How far students are below their teacher, as shipped: one recipe with `[distil]`, several seeds.
 
-    python benchmarks/students.py benchmarks/students/clinc150.toml -o OUT [--seeds 13 14 15]
+    python benchmarks/students.py benchmarks/recipes/clinc150.toml -o OUT [--seeds 13 14 15]
 
 The teacher is trained once, with the recipe's seed. Each seed trains a student of it and scores the int8 file that
-would ship; the student that is best on dev is the one to ship. The recipes beside this file read their data from a
-folder `data` beside them: data/NAME/train.jsonl, dev.jsonl, test.jsonl. Prints one JSON document.
+would ship; the student that is best on dev is the one to ship. Prints one JSON document.
 """
 
 from __future__ import annotations
