@@ -15,10 +15,7 @@ from edgebert.training import processes
 
 
 def run(app: Callable[..., Any]) -> None:
-    """Run the command line; the exit statuses are those of `edgebert.errors`.
-
-    Of several processes the first one alone tells what went wrong.
-    """
+    """Run the command line; the exit statuses are those of `edgebert.errors`."""
     try:
         status = app(standalone_mode=False) or 0  # the status of a typer.Exit, and 130 for Ctrl-C
         if status == 130:
@@ -54,5 +51,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def _complain(message: str) -> None:
-    for line in message.splitlines() if processes.rank() == 0 else ():
-        sys.stderr.write(f"edgebert: {line}\n")
+    number = processes.rank()
+    who = f"edgebert: process {number}" if number else "edgebert"
+    for line in message.splitlines():
+        sys.stderr.write(f"{who}: {line}\n")
