@@ -23,12 +23,15 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "0",
 }
+CHATTY = ("torchao", "torch.utils._pytree")  # warn of GPU kernels and of their own code when they are imported
 
 
 def prepare() -> None:
     """Set the libraries' environment, where the user has not."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _flush_c() -> None:

@@ -84,3 +84,9 @@ def test_libraries_are_told_to_be_quiet_unless_the_user_wants_otherwise(tmp_path
     code += "print(os.environ['HF_HUB_DISABLE_TELEMETRY'], os.environ['TRANSFORMERS_VERBOSITY'])"
     done = run(tmp_path, code, TRANSFORMERS_VERBOSITY="debug")
     assert done.stdout == "1 debug\n"
+
+
+@pytest.mark.slow
+def test_libraries_that_warn_when_they_are_imported_do_not(tmp_path: Path) -> None:
+    done = run(tmp_path, "from edgebert import quiet; quiet.prepare(); import torch, transformers, torchao")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
