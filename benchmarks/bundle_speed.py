@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -30,17 +30,21 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     given = parser.parse_args()
-    ratios = [ratio(given.bundle, given.other, given.rows, seed) for seed in range(given.runs)]
+    request = contenders(given.bundle, given.other, given.rows)
+    ratios = [ratio(request.model_copy(update={"seed": seed})) for seed in range(given.runs)]
     found = {"speedup": round(statistics.median(ratios), 3), "runs": [round(one, 3) for one in ratios]}
     sys.stdout.write(json.dumps({**found, "scope": "model", "threads": 1, "evidence": "host"}, indent=1) + "\n")
 
 
-def ratio(bundle: Path, other: Path, rows: Path, seed: int) -> float:
-    """Median of the other's time over the bundle's, row by row."""
-    manifest, _ = opening.read_manifest(bundle), opening.read_manifest(other)
+def contenders(bundle: Path, other: Path, rows: Path) -> Request:
+    """The default files of both bundles, on rows of the first one's task."""
+    manifest, compared = opening.read_manifest(bundle), opening.read_manifest(other)
     task: Any = members.find("tasks", manifest.task)
-    request = Request(
-        contenders=[contender("shipped", bundle), contender("reference", other)],
+    return Request(
+        contenders=[
+            Contender(which="shipped", folder=str(bundle), entry=manifest.file().model_dump()),
+            Contender(which="reference", folder=str(other), entry=compared.file().model_dump()),
+        ],
         task=manifest.task,
         labels=manifest.labels,
         decoding=manifest.decoding,
@@ -48,17 +52,13 @@ def ratio(bundle: Path, other: Path, rows: Path, seed: int) -> float:
         max_tokens=manifest.decoding["max_tokens"],
         rows=data.read(rows, {}, task.fault).rows,
         threads=1,
-        seed=seed,
     )
+
+
+def ratio(request: Request) -> float:
+    """Median of the other's time over the bundle's, row by row."""
     samples = time_files(request).samples
     return float(np.median(np.array(samples["reference"]["model"]) / np.array(samples["shipped"]["model"])))
-
-
-def contender(which: Literal["shipped", "reference"], bundle: Path) -> Contender:
-    """The default model's file of a bundle."""
-    manifest = opening.read_manifest(bundle)
-    entry = next(one for one in manifest.models if one.id == manifest.default_model)
-    return Contender(which=which, folder=str(bundle), entry=entry.model_dump())
 
 
 if __name__ == "__main__":

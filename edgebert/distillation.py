@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from edgebert.tables import Table
-
-Precision = Literal["auto", "fp32", "bf16"]
+from edgebert.training.precision import Precision
 
 
 def _one_or_many(value: Any) -> Any:

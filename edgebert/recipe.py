@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from edgebert import calibration, members, tables, target as targets
-from edgebert.distillation import Distil, Precision
+from edgebert.distillation import Distil
 from edgebert.errors import InputError
 from edgebert.tables import Table
 from edgebert.target import Target
+from edgebert.training.precision import Precision
 from edgebert.verdict import BUILT_IN, Gates
 
 

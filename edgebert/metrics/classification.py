@@ -60,20 +60,22 @@ def unknown(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
     return sorted({str(row["label"]) for row in rows} - set(labels))
 
 
+def new_head(labels: Sequence[str]) -> dict[str, Any]:
+    """What transformers is told of a head that is to be learned: its labels, in their order."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "ignore_mismatched_sizes": True,
+    }
+
+
 def model(folder: Path, labels: Sequence[str] | None, problem: str = PROBLEM) -> Any:
     """A transformers model with a classification head, in fp32 with plain attention."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    head: dict[str, Any] = {}
-    if labels is not None:
-        head = {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "label2id": {label: i for i, label in enumerate(labels)},
-            "problem_type": problem,
-            "ignore_mismatched_sizes": True,
-        }
+    head = {} if labels is None else {**new_head(labels), "problem_type": problem}
     return AutoModelForSequenceClassification.from_pretrained(
         folder, use_safetensors=True, dtype=torch.float32, attn_implementation="eager", **head
     )

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from edgebert import tables
-from edgebert.distillation import Precision
 from edgebert.errors import InputError
 from edgebert.tables import Table
+from edgebert.training.precision import Precision
 
 
 def _list(value: Any) -> Any:

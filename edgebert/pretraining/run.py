@@ -23,6 +23,7 @@ from edgebert.pretraining.project import Project
 from edgebert.pretraining.recipe import PretrainRecipe, Train
 from edgebert.store import replace_folder
 from edgebert.training import processes
+from edgebert.training.precision import in_bf16
 
 LONGEST_WAIT = datetime.timedelta(days=7)  # of the other processes while the first one encodes the text
 CHECKPOINTS, IDENTITY, LOCK = "checkpoints", "training.json", "lock"
@@ -168,15 +169,14 @@ def _weights(recipe: PretrainRecipe) -> dict[str, float]:
 
 
 def _arguments(recipe: PretrainRecipe, steps: int, team: Any, folder: Path) -> Any:
-    import torch
     from transformers import TrainingArguments
 
     settings = recipe.train
     at_once, accumulate = shares(settings, team.num_processes)
-    has_bf16 = team.device.type == "cuda" and torch.cuda.is_bf16_supported()
+    on_cpu = team.device.type == "cpu"
     arguments = TrainingArguments(
         output_dir=str(folder),
-        use_cpu=team.device.type == "cpu",
+        use_cpu=on_cpu,
         max_steps=steps,
         per_device_train_batch_size=at_once,
         gradient_accumulation_steps=accumulate,
@@ -188,7 +188,7 @@ def _arguments(recipe: PretrainRecipe, steps: int, team: Any, folder: Path) -> A
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
         seed=recipe.seed,
-        bf16=settings.precision == "bf16" or (settings.precision == "auto" and has_bf16),
+        bf16=in_bf16(settings.precision, on_cpu),
         train_sampling_strategy="sequential",  # `examples.Training` has shuffled already
         save_strategy="steps",
         save_steps=settings.checkpoint_every,

@@ -16,7 +16,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.token_classification import text_of
-from edgebert.metrics import entities
+from edgebert.metrics import classification, entities
 from edgebert.metrics.entities import OUTSIDE, Span, Word
 from edgebert.plain import misfit as misfit, tune as tune, tuned as tuned
 from edgebert.tables import Table
@@ -129,14 +129,7 @@ def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any
     import torch
     from transformers import AutoModelForTokenClassification
 
-    head: dict[str, Any] = {}
-    if labels is not None:
-        head = {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "label2id": {label: i for i, label in enumerate(labels)},
-            "ignore_mismatched_sizes": True,
-        }
+    head = {} if labels is None else classification.new_head(labels)
     return AutoModelForTokenClassification.from_pretrained(
         folder, use_safetensors=True, dtype=torch.float32, attn_implementation="eager", **head
     )

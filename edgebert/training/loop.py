@@ -23,6 +23,7 @@ from edgebert.errors import InputError
 from edgebert.training import epochs, processes
 from edgebert.training.batches import LengthBatches
 from edgebert.training.epochs import Epoch, best
+from edgebert.training.precision import Precision, in_bf16
 
 Batch = dict[str, Any]
 STATE = "trainer_state.json"
@@ -33,7 +34,7 @@ SHOWN = 10  # rows of a batch that a message names
 class Course:
     """How long and how fast a model learns; `batch` counts examples over all processes.
 
-    `precision` is "fp32", "bf16" or "auto": bf16 where a GPU has it. Weights and optimizer stay fp32.
+    `precision` is that of the computing: weights and optimizer stay fp32.
     """
 
     epochs: int
@@ -41,7 +42,7 @@ class Course:
     learning_rate: float
     head_learning_rate: float
     seed: int
-    precision: str = "auto"
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True)
@@ -261,8 +262,7 @@ def _arguments(course: Course, room: Path) -> Any:
         lr_scheduler_type="linear",
         warmup_steps=0.1,
         seed=course.seed,
-        bf16=course.precision == "bf16"
-        or (course.precision == "auto" and not on_cpu and torch.cuda.is_bf16_supported()),
+        bf16=in_bf16(course.precision, on_cpu),
         use_cpu=on_cpu,
         save_strategy="epoch",
         save_total_limit=1,
