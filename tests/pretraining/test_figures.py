@@ -74,7 +74,10 @@ def test_a_student_learns_from_its_teacher(tmp_path: Path) -> None:
     assert found["from"] == "teacher"
     assert found["architecture"] == "distilbert"
     assert found["perplexity"]["last"] < 1.2 * teacher["perplexity"]["last"]
-    assert found["curve"][-1]["loss"] < 0.8 * found["curve"][0]["loss"]
+    assert found["perplexity"]["last"] < found["perplexity"]["first"]
+    losses = [one["loss"] for one in found["curve"]]  # of one batch each: single ones tell nothing
+    fifth = len(losses) // 5
+    assert sum(losses[-fifth:]) < sum(losses[:fifth])
 
 
 def test_a_training_begins_with_a_checkpoint(tmp_path: Path) -> None:
