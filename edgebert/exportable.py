@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from edgebert.emission import Emission
+
 MASKED = -50.0
 
 
@@ -20,7 +22,7 @@ class Exportable(torch.nn.Module):  # type: ignore[misc]  # torch is not read by
 
     `forward` is a task's, with its model and architecture given: feeds for the model and a mask float32
     [batch, tokens] to tensors by name. `outputs` names those of the file in order; `per_token` says that their
-    axis 1 is that of the tokens.
+    axis 1 is that of the tokens. `emission` is what an ONNX graph of it is written from, None where it is traced.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class Exportable(torch.nn.Module):  # type: ignore[misc]  # torch is not read by
         inputs: tuple[str, ...],
         outputs: tuple[str, ...],
         per_token: bool,
+        emission: Emission | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.compute = forward
         self.inputs, self.outputs, self.per_token = inputs, outputs, per_token
+        self.emission = emission
         self.eval()  # on the wrapper itself, or the exported graph keeps dropout
 
     def forward(self, *tensors: torch.Tensor, **named: torch.Tensor) -> Any:

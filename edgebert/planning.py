@@ -101,7 +101,11 @@ def _export(project: Project, target: Target, trained: Step) -> Step:
     lengths = f"{', '.join(map(str, shape.buckets))} tokens" if shape.buckets else "any length"
     settings = {"format": target.format, "shape": shape.model_dump()}
     modules = (form.__name__, project.task.__name__, project.architecture.__name__)
-    return Step("export", f"export to {target.format}, {lengths}", settings, (trained,), modules, form.NEEDS, work)
+    about = f"export to {target.format}, {lengths}"
+    if target.format == "onnx":
+        why = project.architecture.TRACED
+        about += ", emitted from the weights" if why is None else f", traced: {why}"
+    return Step("export", about, settings, (trained,), modules, form.NEEDS, work)
 
 
 def _quantize(

@@ -26,8 +26,9 @@ def calibrated(model: Any, keep_float: Sequence[str], batches: Sequence[Feeds], 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as room, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ready = Path(room, "ready.onnx")
-        quant_pre_process(model, str(ready), skip_symbolic_shape=True)
+        source, ready = Path(room, "source.onnx"), Path(room, "ready.onnx")
+        onnx.save(model, str(source))  # given a ModelProto, it loses constants of one number
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         prepared = onnx.load(str(ready))
         del prepared.metadata_props[:]  # the preprocessor's own note, which QNN's refuses to read
         onnx.save(prepared, str(ready))

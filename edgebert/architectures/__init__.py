@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from edgebert import members
+from edgebert.emission import ACTIVATIONS, Block, Blueprint, Steps
 from edgebert.errors import InputError, nearest
 
 Values = dict[str, Any]  # of a config.json
@@ -55,6 +56,34 @@ def bert_parts(layer: Any, ffns: Sequence[Any]) -> Parts:
     )
 
 
+def block(parts: Parts, attention_norm: Any, ffn_norm: Any, activation: str) -> Block:
+    """A layer of one feed-forward network as it is emitted."""
+    [(up, down)] = parts.ffn
+    attention = (parts.query, parts.key, parts.value, parts.out, parts.heads)
+    return Block(*attention, attention_norm, up, activation, down, ffn_norm)
+
+
+def bert_blueprint(model: Any, layers: Sequence[Any], first: Steps, masked: Steps) -> Blueprint | None:
+    """The blueprint of a model that names its parts as BERT does; None for an activation that is not emitted."""
+    base, kind = model.base_model, model.config.hidden_act
+    if kind not in ACTIVATIONS:
+        return None
+    tables = base.embeddings
+    return Blueprint(
+        tables.word_embeddings,
+        tables.position_embeddings,
+        tables.token_type_embeddings,
+        tables.LayerNorm,
+        getattr(base, "embeddings_project", None),
+        tuple(
+            block(bert_parts(one, (one,)), one.attention.output.LayerNorm, one.output.LayerNorm, kind)
+            for one in layers
+        ),
+        first,
+        masked,
+    )
+
+
 class Architecture(Protocol):
     """What a module in this folder offers.
 
@@ -73,6 +102,9 @@ class Architecture(Protocol):
         """Names of the input tensors, in order."""
 
     TOKENIZER: str  # "wordpiece" or "unigram"
+
+    TRACED: str | None
+    """Why its ONNX graphs are recorded by the tracer; None: they are emitted from the weights."""
 
     READS_PADDING: bool
     """Whether a token's vector depends on its neighbours', also where those are masked."""
@@ -108,6 +140,9 @@ class Architecture(Protocol):
 
     def parts(self, layer: Any) -> Parts:
         """Where the attention heads and feed-forward matrices of one of `layers` are."""
+
+    def blueprint(self, model: Any) -> Blueprint | None:
+        """What an ONNX graph is emitted from; None where the tracer has to record the model."""
 
     def masked_lm_head(self, model: Any, hidden: Any) -> Any:
         """Logits [..., vocabulary] of the masked-language head for the encoder's output [..., hidden].

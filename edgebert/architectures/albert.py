@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgebert.architectures import Keys, Parts, Values, Weights, checked
+from edgebert.architectures import Keys, Parts, Values, Weights, block, checked
+from edgebert.emission import ACTIVATIONS, Blueprint, Steps
 from edgebert.errors import InputError
 
 NAME = "albert"
@@ -16,6 +17,7 @@ MODEL_TYPES = ("albert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "unigram"
 READS_PADDING = False
+TRACED: str | None = None
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
 PAIR_HEAD = "sop_classifier"
 KEEP_FLOAT = ()
@@ -74,6 +76,36 @@ def parts(layer: Any) -> Parts:
         attention.dense,
         attention.num_attention_heads,
         ((layer.ffn, layer.ffn_output),),
+    )
+
+
+def blueprint(model: Any) -> Blueprint | None:
+    """What an ONNX graph is emitted from: the layers as they are run, one and the same many times."""
+    base, kind = model.base_model, model.config.hidden_act
+    if kind not in ACTIVATIONS:
+        return None
+    groups = [list(group.albert_layers) for group in base.encoder.albert_layer_groups]
+    runs = [
+        layer
+        for run in range(model.config.num_hidden_layers)
+        for layer in groups[run * len(groups) // model.config.num_hidden_layers]
+    ]
+    first: Steps = ()
+    masked: Steps = ()
+    if base.pooler is not None and hasattr(model, "classifier"):
+        first = (base.pooler, "tanh", model.classifier)
+    if hasattr(model, "predictions"):
+        head = model.predictions
+        masked = (head.dense, kind, head.LayerNorm, head.decoder)
+    return Blueprint(
+        base.embeddings.word_embeddings,
+        base.embeddings.position_embeddings,
+        base.embeddings.token_type_embeddings,
+        base.embeddings.LayerNorm,
+        base.encoder.embedding_hidden_mapping_in,
+        tuple(block(parts(one), one.attention.LayerNorm, one.full_layer_layer_norm, kind) for one in runs),
+        first,
+        masked,
     )
 
 

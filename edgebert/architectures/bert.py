@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgebert.architectures import Keys, Parts, Values, Weights, bert_parts, checked, without_layers
+from edgebert.architectures import (
+    Keys,
+    Parts,
+    Values,
+    Weights,
+    bert_blueprint,
+    bert_parts,
+    checked,
+    without_layers,
+)
+from edgebert.emission import Blueprint, Steps
 
 NAME = "bert"
 MODEL_TYPES = ("bert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
 READS_PADDING = False
+TRACED: str | None = None
 HEAD = ("classifier.", "qa_outputs.", "pooler.")
 PAIR_HEAD = "cls.seq_relationship"
 KEEP_FLOAT = ()
@@ -61,6 +72,19 @@ def layers(model: Any) -> Sequence[Any]:
 def parts(layer: Any) -> Parts:
     """Where the attention heads and feed-forward matrices of a layer are."""
     return bert_parts(layer, (layer,))
+
+
+def blueprint(model: Any) -> Blueprint | None:
+    """What an ONNX graph is emitted from."""
+    pooler = model.base_model.pooler
+    first: Steps = (
+        (pooler.dense, "tanh", model.classifier) if pooler is not None and hasattr(model, "classifier") else ()
+    )
+    masked: Steps = ()
+    if hasattr(model, "cls"):
+        head = model.cls.predictions
+        masked = (head.transform.dense, model.config.hidden_act, head.transform.LayerNorm, head.decoder)
+    return bert_blueprint(model, layers(model), first, masked)
 
 
 def masked_lm_head(model: Any, hidden: Any) -> Any:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgebert.architectures import Keys, Parts, Values, Weights, checked, without_layers
+from edgebert.architectures import Keys, Parts, Values, Weights, block, checked, without_layers
+from edgebert.emission import ACTIVATIONS, Blueprint, Steps
 
 NAME = "distilbert"
 MODEL_TYPES = ("distilbert",)
 INPUTS = ("input_ids", "attention_mask")
 TOKENIZER = "wordpiece"
 READS_PADDING = False
+TRACED: str | None = None
 HEAD = ("classifier.", "qa_outputs.")  # the first is also the end of pre_classifier
 PAIR_HEAD: str | None = None
 KEEP_FLOAT = ()
@@ -53,6 +55,29 @@ def parts(layer: Any) -> Parts:
         attention.out_lin,
         attention.n_heads,
         ((layer.ffn.lin1, layer.ffn.lin2),),
+    )
+
+
+def blueprint(model: Any) -> Blueprint | None:
+    """What an ONNX graph is emitted from."""
+    tables, kind = embeddings(model), model.config.activation
+    if kind not in ACTIVATIONS:
+        return None
+    first: Steps = ()
+    masked: Steps = ()
+    if hasattr(model, "pre_classifier"):
+        first = (model.pre_classifier, "relu", model.classifier)
+    if hasattr(model, "vocab_transform"):
+        masked = (model.vocab_transform, kind, model.vocab_layer_norm, model.vocab_projector)
+    return Blueprint(
+        tables.word_embeddings,
+        tables.position_embeddings,
+        None,
+        tables.LayerNorm,
+        None,
+        tuple(block(parts(one), one.sa_layer_norm, one.output_layer_norm, kind) for one in layers(model)),
+        first,
+        masked,
     )
 
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgebert.architectures import Keys, Parts, Values, Weights, bert_parts, checked, without_layers
+from edgebert.architectures import (
+    Keys,
+    Parts,
+    Values,
+    Weights,
+    bert_blueprint,
+    bert_parts,
+    checked,
+    without_layers,
+)
+from edgebert.emission import Blueprint, Steps
 
 NAME = "electra"
 MODEL_TYPES = ("electra",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
 READS_PADDING = False
+TRACED: str | None = None
 HEAD = ("classifier.", "qa_outputs.")
 PAIR_HEAD: str | None = None
 KEEP_FLOAT = ()
@@ -54,6 +65,18 @@ def layers(model: Any) -> Sequence[Any]:
 def parts(layer: Any) -> Parts:
     """Where the attention heads and feed-forward matrices of a layer are."""
     return bert_parts(layer, (layer,))
+
+
+def blueprint(model: Any) -> Blueprint | None:
+    """What an ONNX graph is emitted from."""
+    first: Steps = ()
+    masked: Steps = ()
+    if hasattr(getattr(model, "classifier", None), "out_proj"):
+        first = (model.classifier.dense, "gelu", model.classifier.out_proj)
+    if hasattr(model, "generator_predictions"):
+        head = model.generator_predictions
+        masked = (head.dense, "gelu", head.LayerNorm, model.generator_lm_head)
+    return bert_blueprint(model, layers(model), first, masked)
 
 
 def masked_lm_head(model: Any, hidden: Any) -> Any:

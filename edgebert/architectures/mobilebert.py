@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgebert.architectures import Keys, Parts, Values, Weights, bert_parts, checked, without_layers
+from edgebert.emission import Blueprint
 
 NAME = "mobilebert"
 MODEL_TYPES = ("mobilebert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
 READS_PADDING = True  # embeddings of three neighbouring words are joined
+TRACED: str | None = "bottlenecks and stacked feed-forward networks are not emitted yet"
 HEAD = ("classifier.", "qa_outputs.", "pooler.")  # the published models have a pooler without weights
 PAIR_HEAD = "cls.seq_relationship"
 KEEP_FLOAT = ()
@@ -60,6 +62,11 @@ def layers(model: Any) -> Sequence[Any]:
 def parts(layer: Any) -> Parts:
     """Where the attention heads and feed-forward matrices of a layer are."""
     return bert_parts(layer, (*getattr(layer, "ffn", ()), layer))
+
+
+def blueprint(model: Any) -> Blueprint | None:
+    """None: the tracer records it (see TRACED)."""
+    return None
 
 
 def masked_lm_head(model: Any, hidden: Any) -> Any:

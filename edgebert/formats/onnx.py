@@ -29,10 +29,26 @@ _COUNTED_LENGTH = 128  # tokens a text is taken to have when multiply-adds are c
 
 
 def export(module: Any, shape: ExportShape, out: Path) -> Signature:
-    """Trace the model into an ONNX file of the pinned opset and IR version.
+    """Write an ONNX file of the pinned opset and IR version: emitted from the weights, or else traced."""
+    import onnx
 
-    The tracer is TorchScript's: the graphs of its successor are not fused by ONNX Runtime's optimizer.
-    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    graph = _traced(module, shape, out) if module.emission is None else _emitted(module, shape)
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(out))
+    return signature(graph, module.per_token)
+
+
+def _emitted(module: Any, shape: ExportShape) -> Any:
+    from edgebert.emission.graph import emit
+
+    tokens = shape.buckets[-1] if shape.batch is not None else None
+    fixed = (shape.batch, tokens, shape.dtype, shape.opset, shape.ir_version)
+    return emit(module.emission, module.inputs, module.outputs, *fixed)
+
+
+def _traced(module: Any, shape: ExportShape, out: Path) -> Any:
+    """The tracer is TorchScript's: the graphs of its successor are not fused by ONNX Runtime's optimizer."""
     import onnx
     import torch
 
@@ -45,7 +61,6 @@ def export(module: Any, shape: ExportShape, out: Path) -> Signature:
     by_token = {0: "batch", 1: "tokens"}
     free = by_token if module.per_token else {0: "batch"}
     axes = dict.fromkeys(inputs, by_token) | dict.fromkeys(outputs, free)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer announces its age, and every Python branch it passes
         torch.onnx.export(
@@ -64,9 +79,7 @@ def export(module: Any, shape: ExportShape, out: Path) -> Signature:
     drop_identities(graph)
     fold_shapes(graph)
     graph.producer_name, graph.producer_version = "edgebert", ""
-    onnx.checker.check_model(graph)
-    onnx.save(graph, str(out))
-    return signature(graph, module.per_token)
+    return graph
 
 
 def signature(model: Any, per_token: bool = False) -> Signature:

@@ -12,6 +12,7 @@ from edgebert import scoring
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.device import runtimes
+from edgebert.emission import Emission
 from edgebert.errors import EdgeBertError
 from edgebert.formats import ExportShape
 from edgebert.tasks import Task, forward_of
@@ -27,7 +28,9 @@ def run(
 
     model = task.model(source.folder, None, source.decoding).eval()
     compute = forward_of(task, model, architecture)
-    module = Exportable(model, compute, architecture.INPUTS, task.OUTPUTS, task.PER_TOKEN)
+    blueprint = architecture.blueprint(model)
+    emission = None if blueprint is None else Emission(blueprint, task.head(model, blueprint))
+    module = Exportable(model, compute, architecture.INPUTS, task.OUTPUTS, task.PER_TOKEN, emission)
     signature = form.export(module, shape, out / form.FILE)
     artifact = source.model_copy(
         update={

@@ -19,6 +19,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.extractive_summarization import sentences_of
+from edgebert.emission import Blueprint, Head
 from edgebert.metrics import rouge
 from edgebert.plain import (
     group as group,
@@ -167,6 +168,11 @@ def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any
 def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Architecture) -> Mapping[str, Any]:
     """`logits`, float32 [batch, tokens]."""
     return {"logits": model(**feeds).logits.squeeze(-1)}
+
+
+def head(model: Any, blueprint: Blueprint) -> Head:
+    """A logit of every token."""
+    return Head("tokens", (model.classifier,), columns=True)
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.emission import Blueprint, Head
 from edgebert.metrics import retrieval
 from edgebert.plain import (
     group as group,
@@ -115,6 +116,11 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     states = model(**feeds).last_hidden_state * mask[:, :, None]
     mean = states.sum(1) / mask.sum(1, keepdim=True).clamp(min=1.0)
     return {"sentence_embedding": mean / (mean * mean).sum(-1, keepdim=True).clamp(min=1e-12).sqrt()}
+
+
+def head(model: Any, blueprint: Blueprint) -> Head:
+    """The mean over the tokens, of length 1."""
+    return Head("mean")
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:

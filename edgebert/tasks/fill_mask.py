@@ -15,6 +15,7 @@ from pydantic import Field
 from edgebert import intervals, masking
 from edgebert.architectures import Architecture
 from edgebert.data import Row
+from edgebert.emission import Blueprint, Head
 from edgebert.errors import InputError
 from edgebert.masking import MASK, NOT_ASKED
 from edgebert.plain import (
@@ -171,6 +172,11 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
         return architecture.masked_lm_head(model, states)
 
     return {"logits": head((hidden * first[:, :, None]).sum(1)), "hidden": hidden, "head": head}
+
+
+def head(model: Any, blueprint: Blueprint) -> Head:
+    """Logits of the first masked token."""
+    return Head("masked", blueprint.masked, mask_number=model.mask_number)
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:

@@ -17,6 +17,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.question_answering import golds
+from edgebert.emission import Blueprint, Head
 from edgebert.metrics import squad
 from edgebert.plain import (
     labels as labels,
@@ -166,6 +167,11 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     """`start_logits` and `end_logits`, float32 [batch, tokens]."""
     found = model(**feeds)
     return {"start_logits": found.start_logits, "end_logits": found.end_logits}
+
+
+def head(model: Any, blueprint: Blueprint) -> Head:
+    """A start and an end logit of every token."""
+    return Head("tokens", (model.qa_outputs,), columns=True)
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:

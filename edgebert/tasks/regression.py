@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.emission import Blueprint, Head
 from edgebert.metrics import classification, correlation
 from edgebert.plain import (
     group as group,
@@ -128,8 +129,19 @@ def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any
 
 def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Architecture) -> Mapping[str, Any]:
     """`logits`, float32 [batch, 1], in the scale of the labels."""
-    scale, mean = getattr(model.config, "label_scale", 1.0), getattr(model.config, "label_mean", 0.0)
+    scale, mean = _range(model)
     return {"logits": model(**feeds).logits * scale + mean}
+
+
+def _range(model: Any) -> tuple[float, float]:
+    """(scale, mean) of the labels the model was trained on."""
+    return getattr(model.config, "label_scale", 1.0), getattr(model.config, "label_mean", 0.0)
+
+
+def head(model: Any, blueprint: Blueprint) -> Head:
+    """A number of the first token, at the scale of the labels."""
+    scale, mean = _range(model)
+    return Head("first", blueprint.first, scale=scale, shift=mean)
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.emission import Blueprint, Head
 from edgebert.metrics import classification, multilabel
 from edgebert.plain import places as places
 from edgebert.tables import Table
@@ -121,6 +122,11 @@ def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any
 def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Architecture) -> Mapping[str, Any]:
     """`logits`, float32 [batch, labels]."""
     return {"logits": model(**feeds).logits}
+
+
+def head(model: Any, blueprint: Blueprint) -> Head:
+    """Classes of the first token."""
+    return Head("first", blueprint.first)
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:

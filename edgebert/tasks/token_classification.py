@@ -16,6 +16,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.token_classification import text_of
+from edgebert.emission import Blueprint, Head
 from edgebert.metrics import classification, entities
 from edgebert.metrics.entities import OUTSIDE, Span, Word
 from edgebert.plain import misfit as misfit, tune as tune, tuned as tuned
@@ -138,6 +139,11 @@ def model(folder: Path, labels: Sequence[str] | None, decoding: Decoding) -> Any
 def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Architecture) -> Mapping[str, Any]:
     """`logits`, float32 [batch, tokens, labels]."""
     return {"logits": model(**feeds).logits}
+
+
+def head(model: Any, blueprint: Blueprint) -> Head:
+    """Classes of every token."""
+    return Head("tokens", (model.classifier,))
 
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:
