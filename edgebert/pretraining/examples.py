@@ -23,16 +23,26 @@ SPECIAL = {"nsp": 3, "sop": 3, "none": 2}  # special pieces of a segment
 HELD_OUT = 0  # the seed of held-out masks and pairs: the same in every recipe, so that perplexities compare
 
 
-def example(corpus: Corpus, row: int, pieces: Pieces, sentence: Sentence, random: np.random.Generator) -> Example:
+def example(
+    corpus: Corpus,
+    row: int,
+    pieces: Pieces,
+    sentence: Sentence,
+    random: np.random.Generator,
+    swapped: bool | None = None,
+) -> Example:
     """One row with its special pieces, masked: input_ids, token_type_ids, labels int64 [tokens], and `sentence`.
 
     `sentence` is the class of the pair (0: in order; 1: another document, or swapped), 0 where there is no pair.
+    `swapped` is the order of segments that "sop" is to take, by chance where it is None.
     """
-    make = {"nsp": pairs.next_sentence, "sop": pairs.sentence_order}.get(sentence)
-    if make is None:
+    if sentence == "none":
         segments, label = [corpus.pieces(*(int(unit) for unit in corpus.rows[row]))], pairs.IN_ORDER
     else:
-        pair = make(corpus, row, random)
+        if sentence == "sop":
+            pair = pairs.sentence_order(corpus, row, random, swapped)
+        else:
+            pair = pairs.next_sentence(corpus, row, random)
         segments, label = [pair.first, pair.second], pair.label
     ids = np.concatenate([[pieces.cls], *(part for one in segments for part in (one, [pieces.sep]))])
     types = np.repeat([0, 1][: len(segments)], [len(one) + 1 for one in segments])
@@ -41,10 +51,17 @@ def example(corpus: Corpus, row: int, pieces: Pieces, sentence: Sentence, random
     return {"input_ids": hidden, "token_type_ids": types, "labels": labels, "sentence": label}
 
 
+def showings(sentence: Sentence) -> int:
+    """How often an epoch shows each row."""
+    return 2 if sentence == "sop" else 1
+
+
 class Training:
     """The examples of a whole training: epoch after epoch, each in an order and with masks of its own.
 
-    `limit` is how many there are; rows are shuffled by numbers alone (8 bytes a row in memory).
+    `limit` is how many there are; rows are shuffled by numbers alone (8 bytes a row in memory). "sop" shows each
+    pair in both orders, one after the other: what a pair is about then weighs alike on both sides of the loss, and
+    only order is left to learn (docs/pretraining.md has what that changes).
     """
 
     def __init__(self, corpus: Corpus, pieces: Pieces, sentence: Sentence, seed: int, limit: int) -> None:
@@ -56,7 +73,7 @@ class Training:
 
     def row(self, number: int) -> tuple[int, int]:
         """(epoch, row of the corpus) of an example."""
-        epoch, place = divmod(number, len(self.corpus.rows))
+        epoch, place = divmod(number // showings(self.sentence), len(self.corpus.rows))
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.corpus.rows))
             self._order = epoch, order
@@ -65,7 +82,8 @@ class Training:
     def __getitem__(self, number: int) -> Example:
         epoch, row = self.row(number)
         random = np.random.default_rng([self.seed, epoch, row])
-        return example(self.corpus, row, self.pieces, self.sentence, random)
+        swapped = bool(number % 2) if self.sentence == "sop" else None
+        return example(self.corpus, row, self.pieces, self.sentence, random, swapped)
 
 
 class HeldOut:

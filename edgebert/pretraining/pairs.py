@@ -39,14 +39,15 @@ def next_sentence(corpus: Corpus, row: int, random: np.random.Generator) -> Pair
     return Pair(*_around(corpus, cut, other, random), NOT_IN_ORDER)
 
 
-def sentence_order(corpus: Corpus, row: int, random: np.random.Generator) -> Pair:
-    """Two segments that follow each other or, half of the time, the same two swapped.
+def sentence_order(corpus: Corpus, row: int, random: np.random.Generator, swapped: bool | None = None) -> Pair:
+    """Two segments that follow each other or, half of the time, the same two swapped; `swapped` asks for either.
 
     Lan et al. 2019, section 3.1.
     """
     cut = _cut(corpus, row, random)
     before, after = _around(corpus, cut, cut, random)
-    if random.random() < 0.5:
+    chance = bool(random.random() < 0.5)
+    if chance if swapped is None else swapped:
         return Pair(after, before, NOT_IN_ORDER)
     return Pair(before, after, IN_ORDER)
 

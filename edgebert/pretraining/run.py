@@ -17,7 +17,7 @@ from edgebert import quiet
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.pipeline import Unwatched, Watch, check_writable
 from edgebert.pretraining import checkpoints, corpus, identity, models, outcome, preparing, vocabulary
-from edgebert.pretraining.examples import HeldOut, Training
+from edgebert.pretraining.examples import HeldOut, Training, showings
 from edgebert.pretraining.preparing import Phase
 from edgebert.pretraining.project import Project
 from edgebert.pretraining.recipe import PretrainRecipe, Train
@@ -107,7 +107,7 @@ def _train(project: Project, work: Path, team: Any, watch: Watch) -> tuple[Any, 
     sentence, distil = recipe.objective.sentence, recipe.objective.distil
     text = corpus.read(work / preparing.TRAIN)
     held_out = HeldOut(corpus.read(work / preparing.VALID), pieces, sentence)
-    steps = steps_of(recipe.train, len(text.rows))
+    steps = steps_of(recipe.train, len(text.rows) * showings(sentence))
     set_seed(recipe.seed)
     teacher = models.teacher(project, work)
     model, new = models.first(project, work, pieces, teacher)
@@ -140,7 +140,7 @@ def _train(project: Project, work: Path, team: Any, watch: Watch) -> tuple[Any, 
 
 
 def steps_of(settings: Train, rows: int) -> int:
-    """How many steps a training over `rows` segments has."""
+    """How many steps a training whose epochs have `rows` examples has."""
     if settings.steps is not None:
         return settings.steps
     assert settings.epochs is not None

@@ -43,12 +43,26 @@ def test_another_seed_gives_other_examples(made: tuple[Corpus, Pieces]) -> None:
 
 
 def test_every_epoch_has_every_row_once_in_another_order_with_other_masks(made: tuple[Corpus, Pieces]) -> None:
-    found, rows = training(made), len(made[0].rows)
+    found, rows = Training(*made, "nsp", 1, 200), len(made[0].rows)
     orders = [[found.row(epoch * rows + place)[1] for place in range(rows)] for epoch in range(3)]
     assert all(sorted(order) == list(range(rows)) for order in orders)
     assert orders[0] != orders[1] != orders[2]
     first, again = found[orders[0].index(5)], found[rows + orders[1].index(5)]
     assert not same(first, again)
+
+
+def test_sop_shows_each_pair_in_both_orders_one_after_the_other(made: tuple[Corpus, Pieces]) -> None:
+    found, rows, sep = training(made), len(made[0].rows), made[1].sep
+    assert sorted(found.row(number)[1] for number in range(0, 2 * rows, 2)) == list(range(rows))
+    for number in range(0, 60, 2):
+        segments = []
+        for one in (found[number], found[number + 1]):
+            whole: Any = np.where(one["labels"] == NOT_ASKED, one["input_ids"], one["labels"])
+            first, second = np.split(whole[1:-1], np.flatnonzero(whole[1:-1] == sep))
+            segments.append((first.tolist(), second[1:].tolist()))
+        assert segments[0] == segments[1][::-1]
+        assert [found[number]["sentence"], found[number + 1]["sentence"]] == [0, 1]
+        assert not np.array_equal(found[number]["labels"], found[number + 1]["labels"])
 
 
 def test_the_special_pieces_and_types_are_where_bert_has_them(made: tuple[Corpus, Pieces]) -> None:
