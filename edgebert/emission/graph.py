@@ -33,6 +33,9 @@ def emit(
         states = encoder.states("first" if head.reads == "first" else None)
     if head.reads in ("first", "masked"):
         states = build.node("Squeeze", [states, build.integers(1)], "head/row")
+    if head.reads == "masked":  # what has no mask gives the head nothing, as in torch
+        there = build.node("ReduceSum", ["masked/first", build.integers(1)], "masked/there", keepdims=1)
+        states = build.node("Mul", [states, there], "head/masked")
     if head.reads == "mean":
         states = _unit_mean(build, states)
     x = _steps(build, states, emission)

@@ -50,10 +50,10 @@ def model_of(task: ModuleType, source: Path) -> Any:
 
 
 def feeds_of(architecture: ModuleType, model: Any, batch: int) -> dict[str, Any]:
-    """Texts of different lengths, two segments, two masks."""
+    """Texts of different lengths in two segments; the first has two masks, the second none."""
     random = np.random.default_rng(3)
     ids = random.integers(5, model.config.vocab_size, (batch, TOKENS))
-    ids[:, 4] = ids[:, 7] = getattr(model, "mask_number", 5)
+    ids[0, 4] = ids[0, 7] = getattr(model, "mask_number", 5)
     mask = np.ones((batch, TOKENS), np.int64)
     mask[-1, TOKENS - 3 :] = 0
     types = np.repeat([[0] * 5 + [1] * (TOKENS - 5)], batch, 0)
@@ -92,7 +92,7 @@ def test_an_emitted_graph_answers_as_torch(name: str, fixed: bool, architecture:
     for key, truth in zip(task.OUTPUTS, expected, strict=True):
         truth = truth.numpy()
         assert found[key].shape == truth.shape
-        assert truth.size == 1 or np.ptp(truth) > 0.1 * np.abs(truth).max()
+        assert truth.size == 1 or np.ptp(truth) > 0.01 * np.abs(truth).max()
         np.testing.assert_allclose(found[key], truth, rtol=0, atol=CLOSE * np.abs(truth).max())
 
 
