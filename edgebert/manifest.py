@@ -53,6 +53,7 @@ class ModelFile(Part):
     buckets: list[int] = Field(default_factory=list)
     placement: dict[str, int | None]
     scores: list[Score]
+    control: dict[str, Any] = Field(default_factory=dict, description="what accuracy control did, on dev")
 
 
 class OutOfScopeFacts(Part):

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from edgebert import (
+    accuracy_control,
     artifact,
     calibration,
     interpreters,
@@ -22,6 +23,7 @@ from edgebert import (
     tokenization,
     training_steps,
 )
+from edgebert.accuracy_control import Guard
 from edgebert.artifact import Artifact
 from edgebert.data import Row
 from edgebert.device import measure
@@ -117,12 +119,19 @@ def _quantize(
         rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
     keep = Settings(keep_float=[*project.architecture.KEEP_FLOAT, *project.recipe.quantize.keep_float])
 
+    limits = accuracy_control.limits(project.recipe.gates_for(target), quantizer)
+    dev = accuracy_control.sampled(project.splits.dev.rows) if limits is not None else []
+
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         source, model = artifact.read(inputs[0]), _cut(artifact.read(inputs[1]), target)
         encoder = tokenization.Encoder(model.folder, model.max_tokens, project.architecture.INPUTS)
         asked = scoring.questions(project.task, encoder, rows, model.decoding)
         batches = [window.feeds for question in asked for window in question.windows]
-        quantize.run(source, name, quantizer, keep, batches, out)
+        guard = None
+        if limits is not None:
+            held = scoring.questions(project.task, encoder, dev, model.decoding)
+            guard = Guard(project.task, model.labels, model.decoding, held, limits)
+        quantize.run(source, name, quantizer, keep, batches, guard, out, tell)
 
     settings = {
         "quantizer": name,
@@ -131,7 +140,10 @@ def _quantize(
         "max_tokens": target.shape.max_tokens,
     }
     about = f"quantize with {name}" + (f", calibrated on {len(rows)} rows" if rows else "")
-    modules = (quantizer.__name__, project.task.__name__)
+    modules = (quantizer.__name__, project.task.__name__, training_steps.decoder(project))
+    if limits is not None:
+        settings |= {"limits": dataclasses.asdict(limits), "dev": key_of(dev)}
+        about += f", held against {len(dev)} dev rows"
     return Step("quantize", about, settings, (exported, trained), modules, quantizer.NEEDS, work)
 
 

@@ -130,6 +130,19 @@ def inspect(path: Path) -> Graph:
     )
 
 
+def multiply_adds(path: Path) -> dict[str, int]:
+    """Multiply-adds of each matrix product with a constant operand, by node, as `inspect` counts them."""
+    import onnx
+
+    model = onnx.load(str(path))
+    integer, rows = _integer_constants(model), _rows(model)
+    found = {}
+    for node in model.graph.node:
+        if (operand := _constant_operand(node, integer)) is not None:
+            found[node.name] = operand[1] * rows.get(node.output[0], _COUNTED_LENGTH)
+    return found
+
+
 def _integer_constants(model: Any) -> dict[str, tuple[int, bool]]:
     """Of each 2-D constant, directly or through DequantizeLinear and Cast: (elements, whether 8-bit integers)."""
     import onnx

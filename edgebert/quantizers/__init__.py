@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class Quantizer(Protocol):
     PRECISION: str
     FILE: str
     NEEDS_BATCHES: bool
+
+    @property
+    def tensors(self) -> Callable[[Path], dict[str, int]] | None:
+        """What accuracy control may keep float of a graph file: multiply-adds by name; None: no control."""
 
     def apply(self, source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
         """Write the quantized form of the graph file `source` to `out`.

@@ -16,6 +16,7 @@ ID = "int8"
 PRECISION = "int8"
 FILE = "model.tflite"
 NEEDS_BATCHES = False
+tensors = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

@@ -17,6 +17,7 @@ ID = "fp16"
 PRECISION = "fp16"
 FILE = "model_fp16.tflite"
 NEEDS_BATCHES = False
+tensors = None
 OPERATORS = ("FULLY_CONNECTED", "EMBEDDING_LOOKUP")  # those with weights in models of the BERT family
 
 

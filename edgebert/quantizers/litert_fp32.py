@@ -17,6 +17,7 @@ ID = "fp32"
 PRECISION = "fp32"
 FILE = "model_fp32.tflite"
 NEEDS_BATCHES = False
+tensors = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

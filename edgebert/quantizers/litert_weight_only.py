@@ -19,6 +19,7 @@ ID = "int8_weights"
 PRECISION = "int8_weights"
 FILE = "model_int8_weights.tflite"
 NEEDS_BATCHES = False
+tensors = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

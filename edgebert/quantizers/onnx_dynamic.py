@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgebert.formats.onnx import multiply_adds
 from edgebert.onnx_gelu import tanh_gelu
 from edgebert.onnx_graph import (
     drop_zero_points,
@@ -57,6 +58,11 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
     drop_zero_points(written)
     written.ir_version = model.ir_version
     onnx.save(written, str(out))
+
+
+def tensors(path: Path) -> dict[str, int]:
+    """Multiply-adds of each product that can stay float, by name."""
+    return multiply_adds(path)
 
 
 def violations(path: Path) -> list[str]:

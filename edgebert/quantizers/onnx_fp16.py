@@ -18,6 +18,7 @@ ID = "fp16"
 PRECISION = "fp16"
 FILE = "onnx/model_fp16.onnx"
 NEEDS_BATCHES = False
+tensors = None
 ISLANDS = ["LayerNormalization", "Softmax"]  # sums over many terms, which half precision rounds or overflows
 
 

@@ -22,6 +22,7 @@ ID = "int8"
 PRECISION = "a16w8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = True
+tensors = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

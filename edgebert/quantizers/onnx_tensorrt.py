@@ -23,6 +23,7 @@ ID = "int8"
 PRECISION = "int8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = True
+tensors = None
 FORBIDDEN = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "QLinearConv", "ConvInteger"}
 NEWEST_OPSET = 20  # TensorRT 10.0; JetPack 6.2 has 10.3
 

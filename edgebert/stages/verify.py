@@ -129,6 +129,7 @@ def run(
                 **graph.model_dump(exclude={"flex_ops"}),
                 placement=placement,
                 scores=scores,
+                control=artifact.control,
             )
         )
         if number == 0 and outside:

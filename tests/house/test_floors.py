@@ -31,7 +31,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"architectures", "formats", "transports", "steps"},
     {"tasks", "quantizers", "sizes"},
     {"scoring", "checkpoint"},
-    {"timing", "opening", "references", "learning", "grouping"},
+    {"accuracy_control", "timing", "opening", "references", "learning", "grouping"},
     {"project"},
     {"provenance", "schooling"},
     {"stages", "rescoring", "report"},

@@ -1,0 +1,217 @@
+"""Accuracy control: an int8 file that fails its gates on dev gets precision back where it helps most for its work.
+
+First the ranges of activations are moved into the weights (`edgebert.equalization`), which costs an operator a
+product and no precision of weights. Where that is not enough, products are ranked by how much nearer the outputs
+come to fp32's when that one alone stays float, for the multiply-adds it then takes in float, and the best are
+given back together, as few as hold the gates. What `min_int8_matmul_share` forbids is not given back.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edgebert import scoring
+from edgebert.artifact import Artifact
+from edgebert.data import Row
+from edgebert.equalization import equalize
+from edgebert.quantizers import Settings
+from edgebert.scoring import Question
+from edgebert.tasks import Answer, Decoding, Outputs, Task
+from edgebert.verdict import Gates, Score
+
+ROWS = 512  # of dev, at most
+RANKED_WINDOWS = 48  # to rank products by
+EQUALIZED_WINDOWS = 64  # to measure ranges on
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The gates to hold, None where there is no gate: see `verdict.Gates`."""
+
+    max_drop: float | None
+    min_agreement: float | None
+    min_int8_matmul_share: float | None
+
+
+def limits(gates: Gates, quantizer: ModuleType) -> Limits | None:
+    """The gates that can be held for a file of this quantizer; None: it has none of them, or no control."""
+    if quantizer.tensors is None or (gates.max_drop is None and gates.min_agreement is None):
+        return None
+    return Limits(gates.max_drop, gates.min_agreement, gates.min_int8_matmul_share)
+
+
+def sampled(rows: Sequence[Row]) -> list[Row]:
+    """The dev rows that are asked, the same in every build."""
+    chosen = np.random.default_rng(0).permutation(len(rows))[:ROWS]
+    return [rows[int(number)] for number in sorted(chosen)]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What is asked of a file: dev questions of a task, and the limits."""
+
+    task: Task
+    labels: Sequence[str]
+    decoding: Decoding
+    questions: Sequence[Question]
+    limits: Limits
+
+    def holds(self, score: Score) -> bool:
+        """Whether the limits are held, agreement by a standard error more than asked: dev is a sample, too."""
+        drop, same, limits = score.drop, score.agreement, self.limits
+        if limits.max_drop is not None and drop is not None and drop.points > limits.max_drop:
+            return False
+        if limits.min_agreement is None or same is None:
+            return True
+        limit = limits.min_agreement
+        return same.value >= min(1.0, limit + math.sqrt(limit * (1 - limit) / max(1, same.rows)))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A file, what it was made of and what dev says of it. `error`: mean distance of its outputs from fp32's."""
+
+    source: Artifact
+    settings: Settings
+    folder: Path
+    score: Score
+    error: float
+
+    def merit(self) -> tuple[float, float]:
+        """What makes one attempt better than another: agreement, then score."""
+        same, shipped = self.score.agreement, self.score.shipped
+        return (same.value if same else 0.0, shipped.value if shipped else 0.0)
+
+    def told(self) -> dict[str, float | None]:
+        """Its figures for the manifest."""
+        drop, same = self.score.drop, self.score.agreement
+        return {"drop_points": drop.points if drop else None, "agreement": same.value if same else None}
+
+
+class Control:
+    """One file under control. `source` is the fp32 graph; files are made in folders of `room`."""
+
+    def __init__(
+        self, source: Artifact, quantizer: ModuleType, guard: Guard, room: Path, tell: Callable[[int, int], None]
+    ) -> None:
+        self._source, self._quantizer, self._guard, self._room, self._tell = source, quantizer, guard, room, tell
+        self._windows = [window.feeds for question in guard.questions for window in question.windows]
+        self._reference = scoring.outputs_of(source.folder, source.entry("reference"), self._windows)
+        self._made = 0
+
+    def run(self, settings: Settings, out: Path) -> dict[str, Any]:
+        """Leave the best file in `out` and tell what was done: empty where nothing had to be."""
+        plain = best = self._attempt(self._source, settings)
+        given: list[str] = []
+        if not self._guard.holds(plain.score):
+            even = self._attempt(self._equalized(), settings)
+            best = max(plain, even, key=Attempt.merit)
+            if not self._guard.holds(best.score):
+                best, given = self._give_back(best)
+        shutil.copytree(best.folder, out, dirs_exist_ok=True)
+        if best is plain:
+            return {} if self._guard.holds(plain.score) else {"dev": {"before": plain.told()}, "holds": False}
+        return {
+            "equalized": best.source is not self._source,
+            "given_back": given,
+            "rows": len(self._guard.questions),
+            "dev": {"before": plain.told(), "after": best.told()},
+            "holds": self._guard.holds(best.score),
+        }
+
+    def _give_back(self, start: Attempt) -> tuple[Attempt, list[str]]:
+        """The attempt with as few products in float as hold the limits; the best one where none does."""
+        ranked = self._ranked(start)
+        tried: dict[int, Attempt] = {}
+
+        def holds(count: int) -> bool:
+            keep = [*start.settings.keep_float, *ranked[:count]]
+            tried[count] = self._attempt(start.source, start.settings.model_copy(update={"keep_float": keep}))
+            return self._guard.holds(tried[count].score)
+
+        low, high = 0, len(ranked)
+        if not ranked or not holds(high):
+            best = max([(one.merit(), -count) for count, one in tried.items()] + [(start.merit(), 0)])
+            return (start, []) if best[1] == 0 else (tried[-best[1]], ranked[: -best[1]])
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if holds(middle) else (middle, high)
+        return tried[high], ranked[:high]
+
+    def _ranked(self, start: Attempt) -> list[str]:
+        """Products by what they bring for their multiply-adds, best first, as many as the share of int8 allows."""
+        sizes = self._quantizer.tensors(self._source.path)
+        whole = sum(sizes.values())
+        gains = {}
+        for number, name in enumerate(sizes):
+            self._tell(number, len(sizes))
+            keep = [*start.settings.keep_float, name]
+            one = self._quantized(start.source, start.settings.model_copy(update={"keep_float": keep}))
+            gains[name] = (self._error(one, RANKED_WINDOWS) - start.error) / sizes[name]
+            shutil.rmtree(one.folder)
+        least, left, found = self._guard.limits.min_int8_matmul_share or 0.0, whole, []
+        for name in sorted(gains, key=lambda name: gains[name]):
+            if left - sizes[name] >= least * whole:
+                left -= sizes[name]
+                found.append(name)
+        return found
+
+    def _equalized(self) -> Artifact:
+        """The fp32 graph with the ranges of activations in its weights."""
+        import onnx
+
+        model = onnx.load(str(self._source.path))
+        equalize(model, self._windows[:EQUALIZED_WINDOWS])
+        even = self._source.model_copy(update={"folder": self._room / "equalized"})
+        even.path.parent.mkdir(parents=True)
+        onnx.save(model, str(even.path))
+        return even
+
+    def _quantized(self, source: Artifact, settings: Settings) -> Artifact:
+        folder = self._room / str(self._made)
+        self._made += 1
+        self._quantizer.apply(source.path, settings, [], folder / self._quantizer.FILE)
+        update = {"file": self._quantizer.FILE, "precision": self._quantizer.PRECISION, "folder": folder}
+        return source.model_copy(update=update)
+
+    def _attempt(self, source: Artifact, settings: Settings) -> Attempt:
+        artifact = self._quantized(source, settings)
+        outputs = scoring.outputs_of(artifact.folder, artifact.entry("attempt"), self._windows)
+        guard = self._guard
+        rows = [question.row for question in guard.questions]
+        decoding = dict(guard.decoding)
+        if guard.task.tuned(decoding):
+            decoding |= guard.task.tune(rows, self._answers(outputs, decoding), decoding)
+        shipped, reference = (self._answers(found, decoding) for found in (outputs, self._reference))
+        answered = {"teacher": reference, "reference": reference, "shipped": shipped}
+        score = guard.task.scores(rows, "dev", answered)[0]
+        return Attempt(
+            source, settings, artifact.folder, score, _distance(outputs, self._reference, RANKED_WINDOWS)
+        )
+
+    def _answers(self, outputs: Sequence[Outputs], decoding: Decoding) -> list[Answer]:
+        decode = scoring.decoder(self._guard.task.NAME, self._guard.labels, decoding)
+        left = iter(outputs)
+        return [decode(one, [next(left) for _ in one.windows]) for one in self._guard.questions]
+
+    def _error(self, artifact: Artifact, count: int) -> float:
+        outputs = scoring.outputs_of(artifact.folder, artifact.entry("attempt"), self._windows[:count])
+        return _distance(outputs, self._reference, count)
+
+
+def _distance(found: Sequence[Outputs], truth: Sequence[Outputs], count: int) -> float:
+    """Mean absolute difference of the outputs of the first windows."""
+    gaps = [
+        float(np.abs(one[name] - other[name]).mean())
+        for one, other in zip(found[:count], truth[:count], strict=True)
+        for name in other
+    ]
+    return float(np.mean(gaps))
