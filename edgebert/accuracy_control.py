@@ -109,16 +109,15 @@ class Control:
 
     def run(self, settings: Settings, out: Path) -> dict[str, Any]:
         """Leave the best file in `out` and tell what was done: empty where nothing had to be."""
-        plain = best = self._attempt(self._source, settings)
+        plain = self._attempt(self._source, settings)
+        if self._guard.holds(plain.score):
+            shutil.copytree(plain.folder, out, dirs_exist_ok=True)
+            return {}
+        best = max(plain, self._attempt(self._equalized(), settings), key=Attempt.merit)
         given: list[str] = []
-        if not self._guard.holds(plain.score):
-            even = self._attempt(self._equalized(), settings)
-            best = max(plain, even, key=Attempt.merit)
-            if not self._guard.holds(best.score):
-                best, given = self._give_back(best)
+        if not self._guard.holds(best.score):
+            best, given = self._give_back(best)
         shutil.copytree(best.folder, out, dirs_exist_ok=True)
-        if best is plain:
-            return {} if self._guard.holds(plain.score) else {"dev": {"before": plain.told()}, "holds": False}
         return {
             "equalized": best.source is not self._source,
             "given_back": given,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,8 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
         if file.precision in FLOAT_PRODUCTS:
             products = f"{file.precision}, all matrix products in floating point"
         lines.append(f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, {products}")
+        if file.control:
+            lines.append(f"{file.id}: {_controlled(file.control)}")
     lines += [proofs_of.said(one) for one in proofs]
     made = manifest.provenance
     lines.append(
@@ -175,6 +177,21 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
         f"the test split was scored {made.test_scored} times"
     )
     return Group(*lines)
+
+
+def _controlled(control: Mapping[str, Any]) -> str:
+    """What accuracy control did to a file, in a sentence."""
+    done = ["evened out ranges"] * control["equalized"]
+    if given := control["given_back"]:
+        done.append(f"gave {len(given)} products back in float")
+    figures = [
+        f"{name} {control['dev']['before'][key]:.{digits}f} to {control['dev']['after'][key]:.{digits}f}"
+        for key, name, digits in (("agreement", "agreement", 3), ("drop_points", "points of drop", 2))
+        if control["dev"]["before"][key] is not None
+    ]
+    held = "" if control["holds"] else "; the gates do not hold there"
+    told = " and ".join(done) or "found nothing that helps"
+    return f"accuracy control {told}: {', '.join(figures)}, on {control['rows']} dev rows{held}"
 
 
 def plan(found: Plan, store: Store) -> RenderableType:
