@@ -1,8 +1,8 @@
 """The torch module that is exported: integers in, named float tensors out, with a mask of our own.
 
 transformers builds masks of the type's lowest number. Such a number ruins the ranges of static quantization (0.50
-correlation with fp32 against 0.73) and, in TFLite, needs an operator of runtime 2.16. Beside any attention score
-that occurs exp(-50) is 0 in float32, so outputs are the same.
+correlation with fp32 against 0.73) and, in TFLite, needs an operator of runtime 2.16. Ours is -50, and
+outputs are the same.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from edgebert.emission import Emission
-
-MASKED = -50.0
+from edgebert.emission.encoder import MASKED
 
 
 class Exportable(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy here

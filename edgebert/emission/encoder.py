@@ -8,7 +8,7 @@ from edgebert.emission import Block, Blueprint
 from edgebert.emission.builder import Builder
 from edgebert.emission.operators import activation, array, linear, norm
 
-MASKED = -50.0  # as in `edgebert.exportable`: exp(-50) beside any score that occurs is 0 in float32
+MASKED = -50.0  # beside any attention score that occurs exp(-50) is 0 in float32
 
 
 class Encoder:
