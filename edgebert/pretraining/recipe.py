@@ -89,12 +89,17 @@ class Objective(Table):
     """What is learned beside the masked pieces, which always are."""
 
     sentence: Literal["nsp", "sop", "none"] = "none"
+    sentence_weight: float = Field(
+        default=1.0, gt=0, le=1000, description="of the pairs' loss, where that of the masked pieces is 1"
+    )
     distil: Distil | None = None
 
     @model_validator(mode="after")
     def _one_extra(self) -> Objective:
         if self.sentence != "none" and self.distil is not None:
             raise ValueError("the triple loss has no sentence objective; set sentence = 'none'")
+        if self.sentence == "none" and self.sentence_weight != 1.0:
+            raise ValueError("sentence_weight weighs a sentence objective; name one: sentence = 'nsp' or 'sop'")
         return self
 
 

@@ -165,7 +165,8 @@ def _weights(recipe: PretrainRecipe) -> dict[str, float]:
     distil = recipe.objective.distil
     if distil is not None:
         return {"soft": distil.soft, "masked": distil.mlm, "cosine": distil.cosine}
-    return {"masked": 1.0} | ({"pair": 1.0} if recipe.objective.sentence != "none" else {})
+    pair = {} if recipe.objective.sentence == "none" else {"pair": recipe.objective.sentence_weight}
+    return {"masked": 1.0, **pair}
 
 
 def _arguments(recipe: PretrainRecipe, steps: int, team: Any, folder: Path) -> Any:

@@ -58,6 +58,10 @@ def test_the_toys_recipe_is_fine(toy: Path) -> None:
         (["name=a/b"], "name = 'a/b'"),
         (['model.source="model"'], "give either source or architecture"),
         (['objective.distil.teacher="model"'], "the triple loss has no sentence objective"),
+        (
+            ['objective.sentence="none"', "objective.sentence_weight=5"],
+            "sentence_weight weighs a sentence objective",
+        ),
     ],
 )
 def test_a_faulty_key_or_value_of_the_recipe_is_named(toy: Path, overrides: list[str], wanted: str) -> None:
