@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from edgebert.emission import Emission
-from edgebert.emission.encoder import MASKED
+from edgebert.emission.attention import MASKED
 
 
 class Exportable(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy here

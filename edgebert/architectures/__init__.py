@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from edgebert import members
-from edgebert.emission import ACTIVATIONS, Block, Blueprint, Steps
+from edgebert.emission import ACTIVATIONS, Block, Blueprint, Bottlenecks, Steps
 from edgebert.errors import InputError, nearest
 
 Values = dict[str, Any]  # of a config.json
@@ -79,6 +79,7 @@ def bert_blueprint(model: Any, layers: Sequence[Any], first: Steps, masked: Step
             block(bert_parts(one, (one,)), one.attention.output.LayerNorm, one.output.LayerNorm, kind)
             for one in layers
         ),
+        model.config.hidden_size,
         first,
         masked,
     )
@@ -141,7 +142,7 @@ class Architecture(Protocol):
     def parts(self, layer: Any) -> Parts:
         """Where the attention heads and feed-forward matrices of one of `layers` are."""
 
-    def blueprint(self, model: Any) -> Blueprint | None:
+    def blueprint(self, model: Any) -> Blueprint | Bottlenecks | None:
         """What an ONNX graph is emitted from; None where the tracer has to record the model."""
 
     def masked_lm_head(self, model: Any, hidden: Any) -> Any:

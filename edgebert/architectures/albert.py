@@ -104,6 +104,7 @@ def blueprint(model: Any) -> Blueprint | None:
         base.embeddings.LayerNorm,
         base.encoder.embedding_hidden_mapping_in,
         tuple(block(parts(one), one.attention.LayerNorm, one.full_layer_layer_norm, kind) for one in runs),
+        model.config.hidden_size,
         first,
         masked,
     )

@@ -76,6 +76,7 @@ def blueprint(model: Any) -> Blueprint | None:
         tables.LayerNorm,
         None,
         tuple(block(parts(one), one.sa_layer_norm, one.output_layer_norm, kind) for one in layers(model)),
+        model.config.dim,
         first,
         masked,
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from edgebert.architectures import Keys, Parts, Values, Weights, bert_parts, checked, without_layers
-from edgebert.emission import Blueprint
+from edgebert.emission import ACTIVATIONS, Bottleneck, Bottlenecks, Parted, Steps
 
 NAME = "mobilebert"
 MODEL_TYPES = ("mobilebert",)
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "wordpiece"
 READS_PADDING = True  # embeddings of three neighbouring words are joined
-TRACED: str | None = "bottlenecks and stacked feed-forward networks are not emitted yet"
+TRACED: str | None = None
 HEAD = ("classifier.", "qa_outputs.", "pooler.")  # the published models have a pooler without weights
 PAIR_HEAD = "cls.seq_relationship"
 KEEP_FLOAT = ()
@@ -64,9 +64,66 @@ def parts(layer: Any) -> Parts:
     return bert_parts(layer, (*getattr(layer, "ffn", ()), layer))
 
 
-def blueprint(model: Any) -> Blueprint | None:
-    """None: the tracer records it (see TRACED)."""
-    return None
+def blueprint(model: Any) -> Bottlenecks | None:
+    """What an ONNX graph is emitted from."""
+    base, values = model.base_model, model.config
+    if values.hidden_act not in ACTIVATIONS:
+        return None
+    tables = base.embeddings
+    first: Steps = ()
+    masked: Steps = ()
+    if base.pooler is not None and hasattr(model, "classifier"):
+        first = ((base.pooler.dense, "tanh") if base.pooler.do_activate else ()) + (model.classifier,)
+    if hasattr(model, "cls"):
+        head = model.cls.predictions
+        changed = (head.transform.dense, values.hidden_act, head.transform.LayerNorm)
+        masked = (*changed, Parted(head.decoder, head.dense.weight))
+    return Bottlenecks(
+        tables.word_embeddings,
+        values.trigram_input,
+        tables.embedding_transformation if values.trigram_input or not _wide(values) else None,
+        tables.position_embeddings,
+        tables.token_type_embeddings,
+        tables.LayerNorm,
+        tuple(_block(layer, values) for layer in layers(model)),
+        values.hidden_size,
+        first,
+        masked,
+    )
+
+
+def _wide(values: Any) -> bool:
+    """Whether word embeddings are as wide as the hidden states."""
+    return bool(values.embedding_size == values.hidden_size)
+
+
+def _block(layer: Any, values: Any) -> Bottleneck:
+    attention = layer.attention
+    entry = shared = after = None
+    reads: Literal["shared", "narrow", "hidden"] = "hidden"
+    if values.use_bottleneck:
+        entry = (layer.bottleneck.input.dense, layer.bottleneck.input.LayerNorm)
+        after = (layer.output.bottleneck.dense, layer.output.bottleneck.LayerNorm)
+        if values.use_bottleneck_attention:
+            reads = "narrow"
+        elif values.key_query_shared_bottleneck:
+            reads = "shared"
+            shared = (layer.bottleneck.attention.dense, layer.bottleneck.attention.LayerNorm)
+    ffns = (*getattr(layer, "ffn", ()), layer)
+    return Bottleneck(
+        entry,
+        shared,
+        reads,
+        attention.self.query,
+        attention.self.key,
+        attention.self.value,
+        attention.self.num_attention_heads,
+        attention.output.dense,
+        attention.output.LayerNorm,
+        tuple((ffn.intermediate.dense, ffn.output.dense, ffn.output.LayerNorm) for ffn in ffns),
+        values.hidden_act,
+        after,
+    )
 
 
 def masked_lm_head(model: Any, hidden: Any) -> Any:

@@ -38,9 +38,9 @@ class Block:
 class Blueprint:
     """The torch modules of an encoder: embedding tables, their norm and projection, and layers as they are run.
 
-    A layer that is run many times is there many times. `words`, `positions` and `types` are Embedding modules.
-    `first` and `masked` are the steps (see `Head`) from the first or the masked token's state to the logits, of a
-    model that has such a head.
+    A layer that is run many times is there many times. `words`, `positions` and `types` are Embedding modules,
+    `width` is the hidden size. `first` and `masked` are the steps (see `Head`) from the state of the first or the
+    masked token to the logits, of a model that has such a head.
     """
 
     words: Any
@@ -49,8 +49,59 @@ class Blueprint:
     norm: Any
     projection: Any | None
     blocks: tuple[Block, ...]
+    width: int
     first: Steps = ()
     masked: Steps = ()
+
+
+Product = tuple[Any, Any]  # a Linear and the norm behind it: LayerNorm, or x * weight + bias
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """The torch modules of a layer that works narrower than what goes through it (Sun et al. 2020).
+
+    entry and exit: to the narrow width and back; shared: what queries and keys are made of. attention_reads says
+    what that is: the "shared" product, the "narrow" entry, which values are made of too, or the "hidden" states.
+    ffns: up, down and norm of each feed-forward network.
+    """
+
+    entry: Product | None
+    shared: Product | None
+    attention_reads: Literal["shared", "narrow", "hidden"]
+    query: Any
+    key: Any
+    value: Any
+    heads: int
+    out: Any
+    attention_norm: Any
+    ffns: tuple[tuple[Any, Any, Any], ...]
+    activation: str
+    exit: Product | None
+
+
+@dataclass(frozen=True)
+class Bottlenecks:
+    """The torch modules of an encoder of bottlenecks; see `Blueprint`. trigram: words join their neighbours."""
+
+    words: Any
+    trigram: bool
+    transformation: Any | None
+    positions: Any
+    types: Any
+    norm: Any
+    blocks: tuple[Bottleneck, ...]
+    width: int
+    first: Steps = ()
+    masked: Steps = ()
+
+
+@dataclass(frozen=True)
+class Parted:
+    """A Linear whose first inputs are a module's and whose others are a weight [others, out] of their own."""
+
+    table: Any
+    others: Any
 
 
 @dataclass(frozen=True)
@@ -74,5 +125,5 @@ class Head:
 class Emission:
     """A model that can be emitted."""
 
-    blueprint: Blueprint
+    blueprint: Blueprint | Bottlenecks
     head: Head

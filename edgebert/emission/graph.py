@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.emission import Emission, Head
+from edgebert.emission import Bottlenecks, Emission, Head, Parted
+from edgebert.emission.bottlenecks import BottleneckEncoder
 from edgebert.emission.builder import Builder, Dims
+from edgebert.emission.embeddings import WORDS
 from edgebert.emission.encoder import Encoder
-from edgebert.emission.operators import activation, gemm, linear, norm
+from edgebert.emission.operators import activation, array, gemm, linear, norm
 
 
 def emit(
@@ -25,7 +27,12 @@ def emit(
 ) -> Any:
     """The ModelProto of a model in fp32; batch and tokens are free where they are None."""
     build = Builder()
-    encoder = Encoder(build, emission.blueprint, tokens)
+    blueprint = emission.blueprint
+    encoder: Encoder | BottleneckEncoder
+    if isinstance(blueprint, Bottlenecks):
+        encoder = BottleneckEncoder(build, blueprint, tokens)
+    else:
+        encoder = Encoder(build, blueprint, tokens)
     head = emission.head
     if head.reads == "masked":
         states = encoder.states(_masked(build, head, dtype))
@@ -54,8 +61,10 @@ def emit(
 
 def _width(emission: Emission) -> int:
     """Size of the last axis of the outputs."""
-    last = [step for step in emission.head.steps if hasattr(step, "in_features")]
-    return int(last[-1].out_features if last else emission.blueprint.blocks[-1].down.out_features)
+    if not emission.head.steps:
+        return emission.blueprint.width
+    last = emission.head.steps[-1]
+    return int((last.table if isinstance(last, Parted) else last).out_features)
 
 
 def _masked(build: Builder, head: Head, dtype: str) -> str:
@@ -93,6 +102,8 @@ def _steps(build: Builder, x: str, emission: Emission) -> str:
         name = f"head/{number}" if number < last else "head/classifier"
         if isinstance(step, str):
             x = activation(build, x, step, name)
+        elif isinstance(step, Parted):
+            x = _parted(build, x, step, name)
         elif hasattr(step, "normalized_shape"):
             x = norm(build, x, step, name)
         elif head.reads == "tokens":
@@ -100,8 +111,17 @@ def _steps(build: Builder, x: str, emission: Emission) -> str:
         else:
             shared = step.weight is emission.blueprint.words.weight  # of masked-language heads
             factors = (head.scale, head.shift) if number == last else (1.0, 0.0)
-            x = gemm(build, x, step, name, "embeddings/words.weight" if shared else None, *factors)
+            x = gemm(build, x, step, name, WORDS if shared else None, *factors)
     return x
+
+
+def _parted(build: Builder, x: str, step: Parted, name: str) -> str:
+    """A masked-language head: the embeddings read its first inputs, a table of its own the others."""
+    sizes = build.integers(step.table.in_features, step.others.shape[0])
+    one, other = build.nodes("Split", [x, sizes], [f"{name}/one", f"{name}/other"], axis=1)
+    known = gemm(build, one, step.table, f"{name}/known", WORDS)
+    others = build.constant(f"{name}/others.weight", array(step.others))
+    return build.node("Add", [known, build.node("MatMul", [other, others], f"{name}/others")], name)
 
 
 def _columns(build: Builder, x: str, outputs: Sequence[str]) -> None:

@@ -27,18 +27,22 @@ def linear(
     name: str,
     stored: str | None = None,
     scales: Sequence[float] | None = None,
+    fold: tuple[Floats, Floats] | None = None,
 ) -> str:
     """x [..., in] through Linear modules side by side: one product [..., sum of out] plus one bias.
 
     One product of merged weights quantizes its input once and is dispatched once. `stored` names the constants
-    where runs share them; each module's result is multiplied by its scale.
+    where runs share them; each module's result is multiplied by its scale, and all of it by `fold`'s first and
+    added to its second, both [sum of out].
     """
     factors = list(scales or [1.0] * len(modules))
     weight = np.concatenate([array(m.weight).T * f for m, f in zip(modules, factors, strict=True)], axis=1)
-    biases = [_bias(m) * f for m, f in zip(modules, factors, strict=True)]
+    offset = np.concatenate([_bias(m) * f for m, f in zip(modules, factors, strict=True)])
+    if fold is not None:
+        weight, offset = weight * fold[0], offset * fold[0] + fold[1]
     kept = stored or name
     product = build.node("MatMul", [x, build.constant(f"{kept}.weight", weight.astype(np.float32))], name)
-    bias = build.constant(f"{kept}.bias", np.concatenate(biases).astype(np.float32))
+    bias = build.constant(f"{kept}.bias", offset.astype(np.float32))
     return build.node("Add", [product, bias], f"{name}.biased")
 
 

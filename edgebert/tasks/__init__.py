@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.tables import Table
 from edgebert.tokenization import Encoder, Feeds
 from edgebert.verdict import Score
@@ -122,7 +122,7 @@ class Task(Protocol):
         `feeds` are for the model as they are; `mask` is float32 [batch, tokens], 1 where a token is.
         """
 
-    def head(self, model: Any, blueprint: Blueprint) -> Head:
+    def head(self, model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
         """What `forward` makes of the encoder's states, for a graph that is emitted."""
 
     def examples(self, row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:

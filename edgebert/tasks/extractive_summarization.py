@@ -19,7 +19,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.extractive_summarization import sentences_of
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import rouge
 from edgebert.plain import (
     group as group,
@@ -170,7 +170,7 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     return {"logits": model(**feeds).logits.squeeze(-1)}
 
 
-def head(model: Any, blueprint: Blueprint) -> Head:
+def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
     """A logit of every token."""
     return Head("tokens", (model.classifier,), columns=True)
 

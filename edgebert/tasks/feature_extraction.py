@@ -16,7 +16,7 @@ from pydantic import Field
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import retrieval
 from edgebert.plain import (
     group as group,
@@ -118,7 +118,7 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     return {"sentence_embedding": mean / (mean * mean).sum(-1, keepdim=True).clamp(min=1e-12).sqrt()}
 
 
-def head(model: Any, blueprint: Blueprint) -> Head:
+def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
     """The mean over the tokens, of length 1."""
     return Head("mean")
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from edgebert import intervals, masking
 from edgebert.architectures import Architecture
 from edgebert.data import Row
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.errors import InputError
 from edgebert.masking import MASK, NOT_ASKED
 from edgebert.plain import (
@@ -174,7 +174,7 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     return {"logits": head((hidden * first[:, :, None]).sum(1)), "hidden": hidden, "head": head}
 
 
-def head(model: Any, blueprint: Blueprint) -> Head:
+def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
     """Logits of the first masked token."""
     return Head("masked", blueprint.masked, mask_number=model.mask_number)
 

@@ -17,7 +17,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.question_answering import golds
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import squad
 from edgebert.plain import (
     labels as labels,
@@ -169,7 +169,7 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     return {"start_logits": found.start_logits, "end_logits": found.end_logits}
 
 
-def head(model: Any, blueprint: Blueprint) -> Head:
+def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
     """A start and an end logit of every token."""
     return Head("tokens", (model.qa_outputs,), columns=True)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import classification, correlation
 from edgebert.plain import (
     group as group,
@@ -138,7 +138,7 @@ def _range(model: Any) -> tuple[float, float]:
     return getattr(model.config, "label_scale", 1.0), getattr(model.config, "label_mean", 0.0)
 
 
-def head(model: Any, blueprint: Blueprint) -> Head:
+def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
     """A number of the first token, at the scale of the labels."""
     scale, mean = _range(model)
     return Head("first", blueprint.first, scale=scale, shift=mean)

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import classification, multilabel
 from edgebert.plain import places as places
 from edgebert.tables import Table
@@ -124,7 +124,7 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     return {"logits": model(**feeds).logits}
 
 
-def head(model: Any, blueprint: Blueprint) -> Head:
+def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
     """Classes of the first token."""
     return Head("first", blueprint.first)
 

@@ -16,7 +16,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.token_classification import text_of
-from edgebert.emission import Blueprint, Head
+from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import classification, entities
 from edgebert.metrics.entities import OUTSIDE, Span, Word
 from edgebert.plain import misfit as misfit, tune as tune, tuned as tuned
@@ -141,7 +141,7 @@ def forward(model: Any, feeds: Mapping[str, Any], mask: Any, architecture: Archi
     return {"logits": model(**feeds).logits}
 
 
-def head(model: Any, blueprint: Blueprint) -> Head:
+def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
     """Classes of every token."""
     return Head("tokens", (model.classifier,))
 
