@@ -118,7 +118,8 @@ def test_changed_contents_change_the_keys_of_what_reads_them(
         ("seed=3", ALL - {"load"}),
         ('quantize.keep_float=["classifier"]', {"quantize", "verify", "bundle"}),
         ('bundle.golden="own"', {"verify", "bundle"}),
-        ("gates.max_drop=4.0", {"bundle"}),
+        ("gates.max_drop=4.0", {"quantize", "verify", "bundle"}),  # accuracy control holds it
+        ("gates.max_bytes_per_parameter=9.0", {"bundle"}),
         ("target.android-cpu.gates.max_size_mb=9", {"bundle"}),
         ('name="other"', {"bundle"}),
     ],
