@@ -1,9 +1,10 @@
 """Accuracy control: an int8 file that fails its gates on dev gets precision back where it helps most for its work.
 
-First the ranges of activations are moved into the weights (`edgebert.equalization`), which costs an operator a
-product and no precision of weights. Where that is not enough, products are ranked by how much nearer the outputs
-come to fp32's when that one alone stays float, for the multiply-adds it then takes in float, and the best are
-given back together, as few as hold the gates. What `min_int8_matmul_share` forbids is not given back.
+First, wherever dev leaves a doubt, the ranges of activations are moved into the weights (`edgebert.equalization`),
+which costs an operator a product and no precision of weights. Where a gate still fails, products are ranked by how
+much nearer the outputs come to fp32's when that one alone stays float, for the multiply-adds it then takes in
+float, and the best are given back together, as few as hold the gates. What `min_int8_matmul_share` forbids is not
+given back.
 """
 
 from __future__ import annotations
@@ -66,13 +67,23 @@ class Guard:
 
     def holds(self, score: Score) -> bool:
         """Whether the limits are held, agreement by a standard error more than asked: dev is a sample, too."""
-        drop, same, limits = score.drop, score.agreement, self.limits
-        if limits.max_drop is not None and drop is not None and drop.points > limits.max_drop:
+        drop, limit = score.drop, self.limits.max_drop
+        if limit is not None and drop is not None and drop.points > limit:
             return False
-        if limits.min_agreement is None or same is None:
+        return self._agrees(score, 1)
+
+    def safe(self, score: Score) -> bool:
+        """Whether dev leaves no doubt of it: by the 95 % interval of the drop, and two standard errors."""
+        drop, limit = score.drop, self.limits.max_drop
+        if limit is not None and drop is not None and drop.ci95[1] > limit:
+            return False
+        return self._agrees(score, 2)
+
+    def _agrees(self, score: Score, errors: int) -> bool:
+        limit, same = self.limits.min_agreement, score.agreement
+        if limit is None or same is None:
             return True
-        limit = limits.min_agreement
-        return same.value >= min(1.0, limit + math.sqrt(limit * (1 - limit) / max(1, same.rows)))
+        return same.value >= min(1.0, limit + errors * math.sqrt(limit * (1 - limit) / max(1, same.rows)))
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ class Control:
     def run(self, settings: Settings, out: Path) -> dict[str, Any]:
         """Leave the best file in `out` and tell what was done: empty where nothing had to be."""
         plain = self._attempt(self._source, settings)
-        if self._guard.holds(plain.score):
+        if self._guard.safe(plain.score):
             shutil.copytree(plain.folder, out, dirs_exist_ok=True)
             return {}
         best = max(plain, self._attempt(self._equalized(), settings), key=Attempt.merit)
@@ -118,6 +129,8 @@ class Control:
         if not self._guard.holds(best.score):
             best, given = self._give_back(best)
         shutil.copytree(best.folder, out, dirs_exist_ok=True)
+        if best is plain and self._guard.holds(plain.score):
+            return {}
         return {
             "equalized": best.source is not self._source,
             "given_back": given,

@@ -21,7 +21,7 @@ from edgebert.onnx_graph import products
 from edgebert.quantizers import Settings, onnx_dynamic
 from edgebert.stages import export, load
 from edgebert.tokenization import Encoder
-from edgebert.verdict import Gates, Score, Value
+from edgebert.verdict import Drop, Gates, Score, Value
 from tests import toy
 
 TASK = members.find("tasks", "text-classification")
@@ -129,6 +129,16 @@ def score(agreement: float, rows: int) -> Score:
 def test_agreement_is_held_with_a_standard_error_to_spare(agreement: float, rows: int, holds: bool) -> None:
     guard = Guard(TASK, LABELS, {}, [], Limits(None, 0.97, None))
     assert guard.holds(score(agreement, rows)) == holds
+
+
+@pytest.mark.parametrize(
+    ("upper", "agreement", "safe"), [(0.9, 0.99, True), (1.1, 0.99, False), (0.9, 0.98, False)]
+)
+def test_what_leaves_a_doubt_is_not_safe(upper: float, agreement: float, safe: bool) -> None:
+    guard = Guard(TASK, LABELS, {}, [], Limits(1.0, 0.97, None))
+    told = score(agreement, 500).model_copy(update={"drop": Drop(points=0.2, ci95=(-0.5, upper))})
+    assert guard.holds(told)
+    assert guard.safe(told) == safe
 
 
 def test_without_control_or_gates_there_is_nothing_to_hold() -> None:
