@@ -150,9 +150,10 @@ class Control:
             return self._guard.holds(tried[count].score)
 
         low, high = 0, len(ranked)
-        if not ranked or not holds(high):
-            best = max([(one.merit(), -count) for count, one in tried.items()] + [(start.merit(), 0)])
-            return (start, []) if best[1] == 0 else (tried[-best[1]], ranked[: -best[1]])
+        if not ranked:
+            return start, []
+        if not holds(high):
+            return (tried[high], ranked) if tried[high].merit() > start.merit() else (start, [])
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if holds(middle) else (middle, high)
@@ -167,7 +168,7 @@ class Control:
             self._tell(number, len(sizes))
             keep = [*start.settings.keep_float, name]
             one = self._quantized(start.source, start.settings.model_copy(update={"keep_float": keep}))
-            gains[name] = (self._error(one, RANKED_WINDOWS) - start.error) / sizes[name]
+            gains[name] = (self._error(one) - start.error) / sizes[name]
             shutil.rmtree(one.folder)
         least, left, found = self._guard.limits.min_int8_matmul_share or 0.0, whole, []
         for name in sorted(gains, key=lambda name: gains[name]):
@@ -205,25 +206,23 @@ class Control:
         shipped, reference = (self._answers(found, decoding) for found in (outputs, self._reference))
         answered = {"teacher": reference, "reference": reference, "shipped": shipped}
         score = guard.task.scores(rows, "dev", answered)[0]
-        return Attempt(
-            source, settings, artifact.folder, score, _distance(outputs, self._reference, RANKED_WINDOWS)
-        )
+        return Attempt(source, settings, artifact.folder, score, _distance(outputs, self._reference))
 
     def _answers(self, outputs: Sequence[Outputs], decoding: Decoding) -> list[Answer]:
         decode = scoring.decoder(self._guard.task.NAME, self._guard.labels, decoding)
         left = iter(outputs)
         return [decode(one, [next(left) for _ in one.windows]) for one in self._guard.questions]
 
-    def _error(self, artifact: Artifact, count: int) -> float:
-        outputs = scoring.outputs_of(artifact.folder, artifact.entry("attempt"), self._windows[:count])
-        return _distance(outputs, self._reference, count)
+    def _error(self, artifact: Artifact) -> float:
+        windows = self._windows[:RANKED_WINDOWS]
+        return _distance(scoring.outputs_of(artifact.folder, artifact.entry("attempt"), windows), self._reference)
 
 
-def _distance(found: Sequence[Outputs], truth: Sequence[Outputs], count: int) -> float:
-    """Mean absolute difference of the outputs of the first windows."""
+def _distance(found: Sequence[Outputs], truth: Sequence[Outputs]) -> float:
+    """Mean absolute difference of the outputs of the windows that products are ranked by."""
     gaps = [
         float(np.abs(one[name] - other[name]).mean())
-        for one, other in zip(found[:count], truth[:count], strict=True)
+        for one, other in zip(found[:RANKED_WINDOWS], truth[:RANKED_WINDOWS], strict=True)
         for name in other
     ]
     return float(np.mean(gaps))

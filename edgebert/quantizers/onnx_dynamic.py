@@ -27,6 +27,7 @@ ID = "int8"
 PRECISION = "int8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = False
+tensors = multiply_adds
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
@@ -58,11 +59,6 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
     drop_zero_points(written)
     written.ir_version = model.ir_version
     onnx.save(written, str(out))
-
-
-def tensors(path: Path) -> dict[str, int]:
-    """Multiply-adds of each product that can stay float, by name."""
-    return multiply_adds(path)
 
 
 def violations(path: Path) -> list[str]:
