@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.emission import Bottleneck, Bottlenecks
+from edgebert.emission import Bottleneck, Bottlenecks, Product
 from edgebert.emission.attention import attend, by_head, chosen, mask_scores
 from edgebert.emission.builder import Builder
 from edgebert.emission.embeddings import placed, words
-from edgebert.emission.operators import activation, array, linear, norm
+from edgebert.emission.operators import Floats, activation, array, linear, norm
 
 
 class BottleneckEncoder:
@@ -91,12 +91,12 @@ class BottleneckEncoder:
         value = by_head(build, linear(build, tells, [block.value], f"{name}/value"), heads, size, f"{name}/value")
         return attend(build, query, key, value, width, mask, name)
 
-    def _scaled(self, x: str, part: tuple[Any, Any], name: str) -> str:
+    def _scaled(self, x: str, part: Product, name: str) -> str:
         """A product and its norm."""
         dense, normed = part
         if _is_layer_norm(normed):
             return norm(self._build, linear(self._build, x, [dense], name), normed, f"{name}/norm")
-        return linear(self._build, x, [dense], name, fold=(array(normed.weight), array(normed.bias)))
+        return linear(self._build, x, [dense], name, fold=_factors(normed))
 
     def _added(self, x: str, dense: Any, residual: str, normed: Any, name: str) -> str:
         """The norm of a product plus a residual."""
@@ -104,7 +104,7 @@ class BottleneckEncoder:
         if _is_layer_norm(normed):
             total = build.node("Add", [linear(build, x, [dense], name), residual], f"{name}.sum")
             return norm(build, total, normed, f"{name}/norm")
-        product = linear(build, x, [dense], name, fold=(array(normed.weight), array(normed.bias)))
+        product = linear(build, x, [dense], name, fold=_factors(normed))
         factor = build.constant(f"{name}.residual.weight", array(normed.weight))
         return build.node(
             "Add", [product, build.node("Mul", [residual, factor], f"{name}.residual")], f"{name}.sum"
@@ -116,6 +116,11 @@ class BottleneckEncoder:
             return norm(build, x, module, name)
         scaled = build.node("Mul", [x, build.constant(f"{name}.weight", array(module.weight))], f"{name}.scaled")
         return build.node("Add", [scaled, build.constant(f"{name}.bias", array(module.bias))], name)
+
+
+def _factors(normed: Any) -> tuple[Floats, Floats]:
+    """What x * weight + bias multiplies by and adds."""
+    return array(normed.weight), array(normed.bias)
 
 
 def _is_layer_norm(module: Any) -> bool:
