@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test check lint setup system-deps clean
 
@@ -16,10 +17,10 @@ test: setup lint
 	$(BIN)/edgebert doctor --install optimum
 	$(BIN)/edgebert doctor --install tflite-runtime-2.14
 	$(BIN)/edgebert doctor --install qemu
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .
