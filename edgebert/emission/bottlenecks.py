@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgebert.emission import Bottleneck, Bottlenecks, Product
-from edgebert.emission.attention import attend, by_head, chosen, mask_scores
+from edgebert.emission.attention import MASK, MASK_ROW, attend, by_head, chosen, mask_scores
 from edgebert.emission.builder import Builder
 from edgebert.emission.embeddings import placed, words
 from edgebert.emission.operators import Floats, activation, array, linear, norm
@@ -25,11 +25,11 @@ class BottleneckEncoder:
 
     def states(self, rows: str | None = None) -> str:
         """Write all layers: float32 [batch, tokens, hidden]; with `rows`, of one token: see `encoder.Encoder`."""
-        mask = mask_scores(self._build)
+        mask_scores(self._build)
         x = self._embeddings()
         for run, block in enumerate(self._blueprint.blocks):
             last = run == len(self._blueprint.blocks) - 1
-            x = self._layer(x, block, f"layer.{run}", mask, rows if last else None)
+            x = self._layer(x, block, f"layer.{run}", rows if last else None)
         return x
 
     def _embeddings(self) -> str:
@@ -50,7 +50,7 @@ class BottleneckEncoder:
         part = build.node("Slice", [x, build.integers(start), build.integers(end), build.integers(1)], name)
         return build.node("Pad", [part, build.integers(*pads)], f"{name}.padded")
 
-    def _layer(self, x: str, block: Bottleneck, name: str, mask: str, rows: str | None) -> str:
+    def _layer(self, x: str, block: Bottleneck, name: str, rows: str | None) -> str:
         build = self._build
         own = x if rows is None else chosen(build, x, rows, f"{name}/row")
         narrow, own_narrow = x, own
@@ -62,7 +62,7 @@ class BottleneckEncoder:
             assert block.shared is not None
             asks = self._scaled(x, block.shared, f"{name}/shared")
         tells = narrow if block.attention_reads == "narrow" else x
-        attended = self._attention(asks, tells, block, f"{name}/attention", mask, rows)
+        attended = self._attention(asks, tells, block, f"{name}/attention", rows)
         x = self._added(attended, block.out, own_narrow, block.attention_norm, f"{name}/attention/out")
         for number, (up, down, normed) in enumerate(block.ffns):
             ffn = f"{name}/ffn.{number}"
@@ -73,7 +73,7 @@ class BottleneckEncoder:
         dense, normed = block.exit
         return self._added(x, dense, own, normed, f"{name}/exit")
 
-    def _attention(self, asks: str, tells: str, block: Bottleneck, name: str, mask: str, rows: str | None) -> str:
+    def _attention(self, asks: str, tells: str, block: Bottleneck, name: str, rows: str | None) -> str:
         build, heads = self._build, block.heads
         width = block.query.weight.shape[0]
         size = width // heads
@@ -89,7 +89,7 @@ class BottleneckEncoder:
             query = by_head(build, query, heads, size, f"{name}/query")
             key = by_head(build, linear(build, asks, [block.key], f"{name}/key"), heads, size, f"{name}/key")
         value = by_head(build, linear(build, tells, [block.value], f"{name}/value"), heads, size, f"{name}/value")
-        return attend(build, query, key, value, width, mask, name)
+        return attend(build, query, key, value, width, MASK if rows is None else MASK_ROW, name)
 
     def _scaled(self, x: str, part: Product, name: str) -> str:
         """A product and its norm."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebert.emission import Block, Blueprint
-from edgebert.emission.attention import attend, by_head, chosen, mask_scores
+from edgebert.emission.attention import MASK, MASK_ROW, attend, by_head, chosen, mask_scores
 from edgebert.emission.builder import Builder
 from edgebert.emission.embeddings import placed, words
 from edgebert.emission.operators import activation, linear, norm
@@ -31,11 +31,11 @@ class Encoder:
 
         With `rows` (see `attention.chosen`) the last layer is computed for that token alone: [batch, 1, hidden].
         """
-        mask = mask_scores(self._build)
+        mask_scores(self._build)
         x = self._embeddings()
         for run, block in enumerate(self._blueprint.blocks):
             last = run == len(self._blueprint.blocks) - 1
-            x = self._layer(x, block, run, mask, rows if last else None)
+            x = self._layer(x, block, run, rows if last else None)
         return x
 
     def _embeddings(self) -> str:
@@ -46,11 +46,12 @@ class Encoder:
             x = linear(build, x, [blueprint.projection], "embeddings/projection")
         return x
 
-    def _layer(self, x: str, block: Block, run: int, mask: str, rows: str | None) -> str:
+    def _layer(self, x: str, block: Block, run: int, rows: str | None) -> str:
         build, name = self._build, f"layer.{run}"
         kept = f"layer.shared.{self._number[id(block.query)]}" if self._shared else name
         own = x if rows is None else chosen(build, x, rows, f"{name}/row")
         parts = self._query_key_value(x, own, block, f"{name}/attention", f"{kept}/attention", rows)
+        mask = MASK if rows is None else MASK_ROW
         attended = attend(build, *parts, block.query.weight.shape[0], mask, f"{name}/attention")
         out = linear(build, attended, [block.out], f"{name}/attention/out", f"{kept}/attention/out")
         x = self._added(out, own, block.attention_norm, f"{name}/attention/norm", f"{kept}/attention/norm")
@@ -67,7 +68,7 @@ class Encoder:
     def _query_key_value(
         self, x: str, own: str, block: Block, name: str, kept: str, rows: str | None
     ) -> tuple[str, str, str]:
-        """[batch, heads, tokens, size] each, queries scaled by 1 / sqrt(size) in their weights.
+        """[batch, heads, size, tokens] each, queries scaled by 1 / sqrt(size) in their weights.
 
         Queries of one token are a product of their own, unless other runs read the merged weights too: those are
         in the file once.
@@ -89,5 +90,5 @@ class Encoder:
         names = [f"{name}/{part}" for part in ("query", "key", "value")]
         query, key, value = build.nodes("Split", [merged, build.integers(heads, heads, heads)], names, axis=1)
         if rows is not None:
-            query = chosen(build, query, rows, f"{name}/query.row", axis=2)
+            query = chosen(build, query, rows, f"{name}/query.row", heads=True)
         return query, key, value
