@@ -7,7 +7,7 @@ example, and nothing of it needs to be kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from edgebert.pretraining.vocabulary import Pieces
 
 Sentence = Literal["nsp", "sop", "none"]
 Example = dict[str, Any]
+Asks = Literal["both", "masked", "pair"]
 SPECIAL = {"nsp": 3, "sop": 3, "none": 2}  # special pieces of a segment
 HELD_OUT = 0  # the seed of held-out masks and pairs: the same in every recipe, so that perplexities compare
 
@@ -30,14 +31,16 @@ def example(
     sentence: Sentence,
     random: np.random.Generator,
     swapped: bool | None = None,
+    asks: Asks = "both",
 ) -> Example:
-    """One row with its special pieces, masked: input_ids, token_type_ids, labels int64 [tokens], and `sentence`.
+    """One row with its special pieces: input_ids, token_type_ids, labels int64 [tokens], and `sentence`.
 
-    `sentence` is the class of the pair (0: in order; 1: another document, or swapped), 0 where there is no pair.
-    `swapped` is the order of segments that "sop" is to take, by chance where it is None.
+    `sentence` is the class of the pair (0: in order; 1: another document, or swapped). `swapped` is the order of
+    segments that "sop" is to take, by chance where it is None. Labels, and the class, are NOT_ASKED where `asks`
+    leaves them out; a row that asks for its pair alone has no masks.
     """
     if sentence == "none":
-        segments, label = [corpus.pieces(*(int(unit) for unit in corpus.rows[row]))], pairs.IN_ORDER
+        segments, label = [corpus.pieces(*(int(unit) for unit in corpus.rows[row]))], NOT_ASKED
     else:
         if sentence == "sop":
             pair = pairs.sentence_order(corpus, row, random, swapped)
@@ -46,14 +49,30 @@ def example(
         segments, label = [pair.first, pair.second], pair.label
     ids = np.concatenate([[pieces.cls], *(part for one in segments for part in (one, [pieces.sep]))])
     types = np.repeat([0, 1][: len(segments)], [len(one) + 1 for one in segments])
-    hidden, labels = mask(ids.astype(np.int64), pieces, random)
+    hidden = ids.astype(np.int64)
+    labels = np.full_like(hidden, NOT_ASKED)
+    if asks != "pair":
+        hidden, labels = mask(hidden, pieces, random)
     types = np.concatenate([[0], types]).astype(np.int64)
+    label = NOT_ASKED if asks == "masked" else label
     return {"input_ids": hidden, "token_type_ids": types, "labels": labels, "sentence": label}
 
 
-def showings(sentence: Sentence) -> int:
-    """How often an epoch shows each row."""
-    return 2 if sentence == "sop" else 1
+class Showing(NamedTuple):
+    """How an epoch shows a row: what is asked, and whether "sop" is to swap it (None: by chance)."""
+
+    asks: Asks
+    swapped: bool | None = None
+
+
+def showings(sentence: Sentence, whole: bool) -> tuple[Showing, ...]:
+    """How an epoch shows each row, one after the other; with `whole`, pairs are asked of rows without masks."""
+    if sentence == "none":
+        return (Showing("masked"),)
+    orders = (False, True) if sentence == "sop" else (None,)
+    if whole:
+        return Showing("masked"), *(Showing("pair", swapped) for swapped in orders)
+    return tuple(Showing("both", swapped) for swapped in orders)
 
 
 class Training:
@@ -61,11 +80,14 @@ class Training:
 
     `limit` is how many there are; rows are shuffled by numbers alone (8 bytes a row in memory). "sop" shows each
     pair in both orders, one after the other: what a pair is about then weighs alike on both sides of the loss, and
-    only order is left to learn (docs/pretraining.md has what that changes).
+    only order is left to learn (docs/pretraining.md has what that changes). `whole`: see `showings`.
     """
 
-    def __init__(self, corpus: Corpus, pieces: Pieces, sentence: Sentence, seed: int, limit: int) -> None:
+    def __init__(
+        self, corpus: Corpus, pieces: Pieces, sentence: Sentence, seed: int, limit: int, whole: bool = False
+    ) -> None:
         self.corpus, self.pieces, self.sentence, self.seed, self.limit = corpus, pieces, sentence, seed, limit
+        self._showings = showings(sentence, whole)
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
@@ -73,7 +95,7 @@ class Training:
 
     def row(self, number: int) -> tuple[int, int]:
         """(epoch, row of the corpus) of an example."""
-        epoch, place = divmod(number // showings(self.sentence), len(self.corpus.rows))
+        epoch, place = divmod(number // len(self._showings), len(self.corpus.rows))
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.corpus.rows))
             self._order = epoch, order
@@ -82,21 +104,24 @@ class Training:
     def __getitem__(self, number: int) -> Example:
         epoch, row = self.row(number)
         random = np.random.default_rng([self.seed, epoch, row])
-        swapped = bool(number % 2) if self.sentence == "sop" else None
-        return example(self.corpus, row, self.pieces, self.sentence, random, swapped)
+        asks, swapped = self._showings[number % len(self._showings)]
+        return example(self.corpus, row, self.pieces, self.sentence, random, swapped, asks)
 
 
 class HeldOut:
-    """The held-out rows, their masks and pairs fixed."""
+    """The held-out rows, their masks and pairs fixed; with `whole`, masked rows, then all pairs without masks."""
 
-    def __init__(self, corpus: Corpus, pieces: Pieces, sentence: Sentence) -> None:
+    def __init__(self, corpus: Corpus, pieces: Pieces, sentence: Sentence, whole: bool = False) -> None:
         self.corpus, self.pieces, self.sentence = corpus, pieces, sentence
+        self._asks: tuple[Asks, ...] = ("masked", "pair") if whole else ("both",)
 
     def __len__(self) -> int:
-        return len(self.corpus.rows)
+        return len(self._asks) * len(self.corpus.rows)
 
-    def __getitem__(self, row: int) -> Example:
-        return example(self.corpus, row, self.pieces, self.sentence, np.random.default_rng([HELD_OUT, row]))
+    def __getitem__(self, number: int) -> Example:
+        part, row = divmod(number, len(self.corpus.rows))
+        random = np.random.default_rng([HELD_OUT, row])
+        return example(self.corpus, row, self.pieces, self.sentence, random, asks=self._asks[part])
 
 
 def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgebert.errors import InputError
@@ -45,6 +46,13 @@ def first(project: Project, work: Path, pieces: Pieces, taught_by: Any | None) -
         return students.begin(taught_by, project.teacher.architecture, project.architecture, keep), []
     values = {**project.values, "vocab_size": pieces.count, "pad_token_id": pieces.pad}
     return kind.from_config(project.architecture.config(values)), []
+
+
+def freeze(model: Any, architecture: ModuleType, count: int) -> None:
+    """Keep the embeddings and the first `count` layers from learning; 0: nothing, the embeddings neither."""
+    if count:
+        for part in (architecture.embeddings(model), *architecture.layers(model)[:count]):
+            part.requires_grad_(False)
 
 
 def _loaded(kind: Any, folder: Path) -> tuple[Any, list[str]]:

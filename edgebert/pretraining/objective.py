@@ -53,7 +53,8 @@ class Objective(torch.nn.Module):  # type: ignore[misc]  # torch is not read by 
             sums |= self._lesson(batch, all_logits, hidden[attended])
         if self._pair:
             head = self.model.get_submodule(self._architecture.PAIR_HEAD)
-            sums |= _answers("pair", head(encoded.pooler_output), batch["sentence"])
+            paired = batch["sentence"] != NOT_ASKED
+            sums |= _answers("pair", head(encoded.pooler_output[paired]), batch["sentence"][paired])
         return sums
 
     def _lesson(self, batch: dict[str, torch.Tensor], logits: torch.Tensor, hidden: torch.Tensor) -> Sums:

@@ -62,6 +62,8 @@ def read(recipe: PretrainRecipe) -> Project:
     if faults or architecture is None:  # what follows would only repeat them
         raise InputError(faults)
     _check_fit(recipe, architecture, values, source or teacher, faults)
+    if recipe.train.freeze:
+        _check_freeze(recipe.train.freeze, source, faults)
     if teacher is not None:
         _check_lesson(recipe, source, teacher, faults)
     tokenizer = _tokenizer(recipe, source, teacher, faults)
@@ -169,6 +171,25 @@ def _check_fit(
     positions = sources.positions(brought.folder) if brought else getattr(config, "max_position_embeddings", None)
     if positions is not None and recipe.train.tokens > positions:
         faults.append(f"train.tokens = {recipe.train.tokens}; this model reads at most {positions}")
+
+
+def _check_freeze(count: int, source: Model | None, faults: list[str]) -> None:
+    """No layers that could stay as they are, or none that would learn."""
+    if source is None:
+        faults.append(
+            f"train.freeze = {count}: only the layers of a model.source can stay as they are; leave it out"
+        )
+        return
+    with quiet.into(Path(os.devnull)):
+        import torch
+        from transformers import AutoModel
+
+        with torch.device("meta"):
+            depth = len(source.architecture.layers(AutoModel.from_config(source.config())))
+    if count >= depth:
+        faults.append(
+            f"train.freeze = {count}: the source has {depth} different layers, and one at least must learn"
+        )
 
 
 def _check_lesson(recipe: PretrainRecipe, source: Model | None, teacher: Model, faults: list[str]) -> None:

@@ -92,6 +92,9 @@ class Objective(Table):
     sentence_weight: float = Field(
         default=1.0, gt=0, le=1000, description="of the pairs' loss, where that of the masked pieces is 1"
     )
+    whole_pairs: bool = Field(
+        default=False, description="pairs are asked of rows without masks, which are shown beside the masked ones"
+    )
     distil: Distil | None = None
 
     @model_validator(mode="after")
@@ -100,6 +103,8 @@ class Objective(Table):
             raise ValueError("the triple loss has no sentence objective; set sentence = 'none'")
         if self.sentence == "none" and self.sentence_weight != 1.0:
             raise ValueError("sentence_weight weighs a sentence objective; name one: sentence = 'nsp' or 'sop'")
+        if self.sentence == "none" and self.whole_pairs:
+            raise ValueError("whole_pairs is about a sentence objective; name one: sentence = 'nsp' or 'sop'")
         return self
 
 
@@ -112,6 +117,11 @@ class Train(Table):
     batch: int = Field(default=32, ge=1, le=65_536, description="segments a step")
     at_once: int | None = Field(
         default=None, ge=1, description="segments a process holds at a time; None: its whole share of the batch"
+    )
+    freeze: int = Field(
+        default=0,
+        ge=0,
+        description="lower layers of the source that stay as they are, and its embeddings with them",
     )
     learning_rate: float = Field(default=1e-4, gt=0, lt=1)
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps")

@@ -106,11 +106,13 @@ def _train(project: Project, work: Path, team: Any, watch: Watch) -> tuple[Any, 
     recipe, pieces = project.recipe, vocabulary.pieces(work / preparing.TOKENIZER)
     sentence, distil = recipe.objective.sentence, recipe.objective.distil
     text = corpus.read(work / preparing.TRAIN)
-    held_out = HeldOut(corpus.read(work / preparing.VALID), pieces, sentence)
-    steps = steps_of(recipe.train, len(text.rows) * showings(sentence))
+    whole = recipe.objective.whole_pairs
+    held_out = HeldOut(corpus.read(work / preparing.VALID), pieces, sentence, whole)
+    steps = steps_of(recipe.train, len(text.rows) * len(showings(sentence, whole)))
     set_seed(recipe.seed)
     teacher = models.teacher(project, work)
     model, new = models.first(project, work, pieces, teacher)
+    models.freeze(model, project.architecture, recipe.train.freeze)
     objective = Objective(model, project.architecture, sentence != "none")
     if teacher is not None:
         assert distil is not None
@@ -122,7 +124,7 @@ def _train(project: Project, work: Path, team: Any, watch: Watch) -> tuple[Any, 
         batch=recipe.train.batch,
         model=objective,
         args=_arguments(recipe, steps, team, work / CHECKPOINTS),
-        train_dataset=Training(text, pieces, sentence, recipe.seed, steps * recipe.train.batch),
+        train_dataset=Training(text, pieces, sentence, recipe.seed, steps * recipe.train.batch, whole),
     )
     phase = Phase("training", f"pre-train {project.architecture.NAME}, {steps} steps")
     trainer.add_callback(Course(trainer, outcome.first_step(steps), recipe.train.evaluate_every, watch.tell))

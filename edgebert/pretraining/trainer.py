@@ -16,6 +16,7 @@ from transformers import Trainer, TrainerCallback
 from edgebert.errors import InputError
 from edgebert.pretraining import checkpoints
 from edgebert.pretraining.examples import HeldOut, collate
+from edgebert.pretraining.masking import NOT_ASKED
 from edgebert.sources import WEIGHTS
 
 HELD_OUT_AT_ONCE = 32
@@ -36,14 +37,15 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # transformers is not 
         self._weights, self._held_out, self._batch = weights, held_out, batch
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
-        """A step's batches of this process, and how many masked pieces, pieces and rows the step has in all."""
+        """A step's batches of this process, and how many masked pieces, pieces and pairs the step asks in all."""
         batches = [next(epoch_iterator) for _ in range(num_batches)]
         own = [
-            sum(int(one["labels"].ne(-100).sum()) for one in batches),
+            sum(int(one["labels"].ne(NOT_ASKED).sum()) for one in batches),
             sum(int(one["attention_mask"].sum()) for one in batches),
-            sum(len(one["sentence"]) for one in batches),
+            sum(int(one["sentence"].ne(NOT_ASKED).sum()) for one in batches),
         ]
-        return batches, self.accelerator.reduce(torch.tensor(own, dtype=torch.int64, device=device), "sum")
+        counts = self.accelerator.reduce(torch.tensor(own, dtype=torch.int64, device=device), "sum")
+        return batches, counts.clamp(min=1)  # what nothing asks for sums up to 0
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -67,7 +69,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # transformers is not 
         names = [
             name for name in ("masked", "masked_hits", "pair", "pair_hits") if name.split("_")[0] in self._weights
         ]
-        totals = torch.zeros(len(names) + 1, dtype=torch.float64, device=self.args.device)
+        totals = torch.zeros(len(names) + 2, dtype=torch.float64, device=self.args.device)
         self.model.eval()
         mine = range(self.args.process_index, len(self._held_out), self.args.world_size)
         with torch.no_grad(), self.compute_loss_context_manager():
@@ -75,16 +77,16 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # transformers is not 
                 rows = [self._held_out[row] for row in mine[start : start + HELD_OUT_AT_ONCE]]
                 batch = self._prepare_inputs(self._collate(rows))
                 sums = self.model(**batch)
-                asked = batch["labels"].ne(-100).sum()
-                totals += torch.stack([torch.as_tensor(v).double() for v in (*(sums[n] for n in names), asked)])
+                asked = [batch[name].ne(NOT_ASKED).sum() for name in ("labels", "sentence")]
+                totals += torch.stack([torch.as_tensor(v).double() for v in (*(sums[n] for n in names), *asked)])
         self.model.train()
-        found = dict(zip([*names, "asked"], self.accelerator.reduce(totals, "sum").tolist(), strict=True))
+        found = dict(zip([*names, "asked", "pairs"], self.accelerator.reduce(totals, "sum").tolist(), strict=True))
         metrics = {
             "perplexity": math.exp(min(found["masked"] / found["asked"], 700.0)),
             "masked_accuracy": found["masked_hits"] / found["asked"],
         }
         if "pair_hits" in found:
-            metrics |= {"pair_hits": found["pair_hits"], "pair_loss": found["pair"] / len(self._held_out)}
+            metrics |= {"pair_hits": found["pair_hits"], "pair_loss": found["pair"] / found["pairs"]}
         if not all(math.isfinite(value) for value in metrics.values()):
             self._stop("the held-out loss is not a number", self.state.global_step)
         self.log(metrics)

@@ -65,6 +65,30 @@ def test_sop_shows_each_pair_in_both_orders_one_after_the_other(made: tuple[Corp
         assert not np.array_equal(found[number]["labels"], found[number + 1]["labels"])
 
 
+def test_whole_pairs_are_shown_beside_masked_rows_that_ask_for_no_order(made: tuple[Corpus, Pieces]) -> None:
+    found, rows = Training(*made, "sop", 1, 200, whole=True), len(made[0].rows)
+    assert sorted(found.row(number)[1] for number in range(0, 3 * rows, 3)) == list(range(rows))
+    for number in range(0, 60, 3):
+        masked, pair, swapped = (found[number + place] for place in range(3))
+        assert (masked["labels"] != NOT_ASKED).any()
+        assert [one["sentence"] for one in (masked, pair, swapped)] == [NOT_ASKED, 0, 1]
+        assert sorted(pair["input_ids"]) == sorted(swapped["input_ids"])
+        for one in (pair, swapped):
+            assert (one["labels"] == NOT_ASKED).all()
+            assert made[1].mask not in one["input_ids"]
+
+
+def test_held_out_whole_pairs_follow_the_masked_rows_of_every_recipe(made: tuple[Corpus, Pieces]) -> None:
+    masked, both = HeldOut(*made, "sop"), HeldOut(*made, "sop", whole=True)
+    rows = len(masked)
+    assert len(both) == 2 * rows
+    for row in range(rows):
+        first, second = both[row], both[rows + row]
+        assert all(np.array_equal(first[name], masked[row][name]) for name in ("input_ids", "labels"))
+        assert (first["sentence"], second["sentence"]) == (NOT_ASKED, masked[row]["sentence"])
+        assert (second["labels"] == NOT_ASKED).all()
+
+
 def test_the_special_pieces_and_types_are_where_bert_has_them(made: tuple[Corpus, Pieces]) -> None:
     pieces = made[1]
     for number in range(50):

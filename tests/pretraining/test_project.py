@@ -62,6 +62,10 @@ def test_the_toys_recipe_is_fine(toy: Path) -> None:
             ['objective.sentence="none"', "objective.sentence_weight=5"],
             "sentence_weight weighs a sentence objective",
         ),
+        (
+            ['objective.sentence="none"', "objective.whole_pairs=true"],
+            "whole_pairs is about a sentence objective",
+        ),
     ],
 )
 def test_a_faulty_key_or_value_of_the_recipe_is_named(toy: Path, overrides: list[str], wanted: str) -> None:
@@ -83,6 +87,7 @@ def test_a_faulty_key_or_value_of_the_recipe_is_named(toy: Path, overrides: list
         (["model.values.hiden_size=3"], ["unknown value 'hiden_size' of bert", "did you mean 'hidden_size'?"]),
         (["model.values.vocab_size=3"], ["unknown value 'vocab_size' of bert", "the tokenizer decides it"]),
         (["model.values.num_attention_heads=3"], ["model.values: no bert can be made of them", "multiple"]),
+        (["train.freeze=1"], ["train.freeze = 1: only the layers of a model.source can stay as they are"]),
         (["train.tokens=500", "model.values.max_position_embeddings=64"], ["train.tokens = 500", "at most 64"]),
     ],
 )
@@ -114,6 +119,22 @@ def test_what_is_missing_or_does_not_go_together_is_told(
     with pytest.raises(InputError) as told:
         read(toy, *overrides, without=without)
     assert wanted in str(told.value)
+
+
+def test_a_source_without_a_layer_left_to_learn_is_refused(toy: Path) -> None:
+    text = toy.read_text(encoding="utf-8")
+    path = toy.with_name("frozen.toml")
+    path.write_text(
+        text[: text.index("[tokenizer]")]
+        + '[model]\nsource = "model"\n\n'
+        + text[text.index("[objective]") :]
+        + "freeze = 9\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(
+        InputError, match=r"train.freeze = 9: the source has \d different layers, and one at least"
+    ):
+        project.read(recipe.load(path))
 
 
 def teach(toy: Path, *overrides: str) -> Project:

@@ -150,6 +150,25 @@ def test_a_finished_training_is_told_again_at_once(toy: Path, made: tuple[dict[s
     )  # lead to the same model
 
 
+def test_whole_pairs_and_frozen_layers_go_on_from_a_model(
+    made: tuple[dict[str, Any], Path], toy: Path, tmp_path: Path
+) -> None:
+    """What is frozen stays to the last bit, what is not learns; pairs are asked once of each held-out row."""
+    text, source = toy.read_text(encoding="utf-8"), made[1] / "toy"
+    path = toy.with_name("more.toml")
+    tables = text[: text.index("[tokenizer]")] + f'[model]\nsource = "{source}"\n\n' + text[text.index("[obj") :]
+    path.write_text(tables.replace('name = "toy"', 'name = "more"') + "freeze = 1\n", encoding="utf-8")
+    found = train(path, tmp_path, "objective.whole_pairs=true", "objective.sentence_weight=5", "train.at_once=1")
+    assert found["sop_accuracy"]["rows"] == found["text"]["valid"]["rows"]
+    assert found["perplexity"]["last"] < found["perplexity"]["first"]
+    assert found["held_out"][0]["perplexity"] == pytest.approx(made[0]["perplexity"]["last"], rel=1e-4)
+    before, after = (load_file(folder / "model.safetensors") for folder in (source, tmp_path / "more"))
+    kept = ("bert.embeddings.", "bert.encoder.layer.0.")
+    for name, tensor in after.items():
+        if not name.endswith(("key.bias", "decoder.bias")):  # a key's bias changes no attention
+            assert torch.equal(tensor, before[name]) == name.startswith(kept), name
+
+
 def test_a_training_of_another_recipe_is_not_gone_on_with(
     toy: Path, made: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:
