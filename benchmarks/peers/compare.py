@@ -1,0 +1,234 @@
+"""A bundle beside what other tools make of the same checkpoint: one run, interleaved, a process an engine.
+
+    python benchmarks/peers/compare.py BUNDLE CHECKPOINT ROWS.jsonl -o OUT [--engines NAME ...] [--threads 1]
+
+BUNDLE is what `edgebert build` made of CHECKPOINT without training; ROWS has `text` and `label`. Every engine
+answers the same ids: the rows at their natural lengths, then texts of fixed lengths. A round goes over all engines
+in a random order, each with the same rows; a ratio is the median over rows of one engine's time over another's, each
+row by its least time in the rounds, and its spread is that of the rounds' own medians. OUT/samples.json has every
+sample; OUT/table.md and OUT/latency.svg are drawn from it (`drawing.py`). On this machine: no figure of a board.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import drawing
+import numpy as np
+
+from edgebert import environments
+from edgebert.device import bundle as bundles
+from edgebert.tokenization import Encoder
+
+HERE = Path(__file__).parent
+NATURAL = "natural"
+FIXED = (16, 32, 64, 128, 256)
+FIXED_ROWS, CALIBRATION = 20, 128
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+Texts = list[dict[str, Any]]
+
+
+def main() -> None:
+    """Make, time, answer, draw."""
+    known = sorted(path.stem for path in (HERE / "engines").glob("*.py"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--engines", nargs="+", choices=known, default=known)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=1000, help="rows to answer; every fifth of them is timed")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    lines = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
+    rows = lines[:: max(1, len(lines) // given.count)][: given.count]
+    encoder = Encoder(given.checkpoint, max(FIXED), list(INPUTS))
+    natural = [encoder.encode(row["text"]).feeds for row in rows]
+    works = {NATURAL: list(range(0, len(natural), 5))}
+    texts = list(natural)
+    for tokens in FIXED:
+        works[str(tokens)] = list(range(len(texts), len(texts) + FIXED_ROWS))
+        texts += filled([row["text"] for row in lines], encoder, tokens)
+    write(texts, given.out / "texts.npz")
+    made = made_by(given.engines, given, write(natural[-CALIBRATION:], given.out / "calibration.npz"))
+    found: dict[str, Any] = {"engines": {}, "works": {n: len(w) for n, w in works.items()}, "threads": {}}
+    for threads in given.threads:
+        found["threads"][threads] = measured(made, works, given, threads)
+    labels = [row["label"] for row in rows]
+    names = json.loads((given.checkpoint / "config.json").read_text(encoding="utf-8"))["id2label"]
+    for name in made:
+        found["engines"][name] = told(name, made[name], given.out, labels, names) | {
+            "mb": megabytes(made[name], name)
+        }
+    (given.out / "samples.json").write_text(json.dumps(found), encoding="utf-8")
+    drawing.draw(given.out)
+    sys.stdout.write((given.out / "table.md").read_text(encoding="utf-8"))
+
+
+def filled(texts: Sequence[str], encoder: Encoder, tokens: int) -> Texts:
+    """Texts of exactly so many tokens: rows after rows, cut by the tokenizer as a text that is too long is."""
+    found = []
+    drawn = random.Random(tokens)  # noqa: S311  # not a secret
+    while len(found) < FIXED_ROWS:
+        feeds = encoder.encode(" ".join(drawn.choices(texts, k=2 + tokens // 3))).feeds
+        last = feeds["input_ids"][:, -1:]
+        cut = {name: array[:, :tokens].copy() for name, array in feeds.items()}
+        if cut["input_ids"].shape[1] == tokens:
+            cut["input_ids"][:, -1:] = last
+            found.append(cut)
+    return found
+
+
+def write(texts: Texts, path: Path) -> Path:
+    """Keep texts for `serving.read`."""
+    arrays = {name: np.concatenate([feeds[name][0] for feeds in texts]) for name in INPUTS}
+    np.savez(path, lengths=np.asarray([feeds["input_ids"].shape[1] for feeds in texts]), **arrays)
+    return path
+
+
+def made_by(names: Sequence[str], given: argparse.Namespace, calibration: Path) -> dict[str, Path]:
+    """Each engine's folder, its files made; what another engine needs is made first and not compared."""
+    made: dict[str, Path] = {}
+
+    def one(name: str) -> Path:
+        place: Path = given.out / "made" / name
+        for needed in constants(name)["NEEDS"]:
+            one(needed)
+        if not (place / ".complete").exists():
+            place.mkdir(parents=True, exist_ok=True)
+            if name == "edgebert":
+                (place / "bundle").unlink(missing_ok=True)
+                (place / "bundle").symlink_to(given.bundle.resolve(), target_is_directory=True)
+            sys.stderr.write(f"make {name}\n")
+            start = time.perf_counter()
+            command = [*served(name), "make", str(given.checkpoint.resolve()), str(place), str(calibration)]
+            subprocess.run(command, check=True, env=surroundings())
+            (place / ".complete").write_text(f"{time.perf_counter() - start:.1f}", encoding="ascii")
+        return place
+
+    for name in names:
+        made[name] = one(name)
+    return made
+
+
+def constants(name: str) -> dict[str, Any]:
+    """An engine's constants: its module imports nothing of the tool before it is asked to."""
+    sys.path.insert(0, str(HERE))
+    module = __import__(f"engines.{name}", fromlist=["ENVIRONMENT"])
+    return {key: getattr(module, key) for key in ("ENVIRONMENT", "NEEDS", "FILES")}
+
+
+def served(name: str) -> list[str]:
+    """The command that runs an engine."""
+    environment = constants(name)["ENVIRONMENT"]
+    return [str(python_of(environment)) if environment else sys.executable, str(HERE / "serving.py"), name]
+
+
+def surroundings() -> dict[str, str]:
+    """What an engine's process sees: this environment, without what would change its threads."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
+
+
+def python_of(environment: str) -> Path:
+    """The Python of a tool's environment, made at the first call: EdgeBERT's own, or one of `environments/`."""
+    listed = HERE / "environments" / f"{environment}.txt"
+    if not listed.exists():
+        return environments.install(environment) / "bin" / "python"
+    digest = hashlib.sha256(listed.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("EDGEBERT_CACHE", Path.home() / ".cache" / "edgebert"))
+    place = cache / "benchmarks" / f"{environment}-{digest}"
+    if not (place / "complete").exists():
+        sys.stderr.write(f"install {environment} into {place}\n")
+        python = str(place / "bin" / "python")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+        subprocess.run([*pip, "--no-deps", "-r", str(listed)], check=True)
+        (place / "complete").touch()
+    return place / "bin" / "python"
+
+
+def measured(
+    made: dict[str, Path], works: dict[str, list[int]], given: argparse.Namespace, threads: int
+) -> dict[str, Any]:
+    """Load time, memory and samples [round][row] by engine and work; the first call keeps the logits, too."""
+    running = {}
+    found: dict[str, Any] = {name: {} for name in made}
+    for name, place in made.items():
+        command = [*served(name), "serve", str(place), str(given.out / "texts.npz"), str(threads)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=surroundings()
+        )
+        running[name] = process
+        found[name]["load_ms"] = asked(process, None)["load_ms"]
+        if threads == given.threads[0]:
+            asked(process, {"answer": str(given.out / f"{name}.npy")})
+    order = random.Random(0)  # noqa: S311  # not a secret
+    for work, rows in works.items():
+        for name in running:
+            asked(running[name], {"time": rows[:3]})
+            found[name][work] = []
+        for _ in range(given.rounds):
+            for name in order.sample(list(running), len(running)):
+                found[name][work].append(asked(running[name], {"time": rows})["ns"])
+        sys.stderr.write(f"timed {work}, {threads} threads\n")
+    for name, process in running.items():
+        found[name]["peak_memory_mb"] = asked(process, {"memory": None})["peak_memory_mb"]
+        process.communicate()
+    return found
+
+
+def asked(process: subprocess.Popen[str], command: dict[str, Any] | None) -> dict[str, Any]:
+    """The answer to a command; None: the first line."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if command is not None:
+        process.stdin.write(json.dumps(command) + "\n")
+        process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"{process.args}: ended with {process.wait()}")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def told(name: str, place: Path, out: Path, labels: Sequence[str], names: dict[str, str]) -> dict[str, Any]:
+    """Score and fidelity: accuracy, agreement with torch's answers, mean cosine of the logits with torch's."""
+    ours, theirs = (np.load(out / f"{one}.npy")[: len(labels)] for one in (name, "torch_eager"))
+    wanted = [names[str(number)] for number in ours.argmax(1)]
+    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    return {
+        "rows": len(labels),
+        "accuracy": float(np.mean([one == other for one, other in zip(wanted, labels, strict=True)])),
+        "agreement": float((ours.argmax(1) == theirs.argmax(1)).mean()),
+        "cosine": float(((ours * theirs).sum(1) / norms).mean()),
+        "made_s": float((place / ".complete").read_text(encoding="ascii")),
+    }
+
+
+def megabytes(place: Path, name: str) -> float:
+    """Size of the files that an engine reads, in MB (10^6 bytes)."""
+    if name == "edgebert":
+        entry = bundles.model_entry(bundles.read(str(place / "bundle")), "")
+        files = [place / "bundle" / entry["file"]]
+    elif name == "torch_eager":
+        files = [place / "checkpoint" / "model.safetensors"]
+    else:
+        source = place if constants(name)["FILES"] else place.parent / constants(name)["NEEDS"][0]
+        files = [source / one for one in constants(name)["FILES"] or constants(source.name)["FILES"]]
+    return sum(path.stat().st_size for path in files) / 1e6
+
+
+if __name__ == "__main__":
+    main()
