@@ -4,9 +4,9 @@
 
 BUNDLE is what `edgebert build` made of CHECKPOINT without training; ROWS has `text` and `label`. Every engine
 answers the same ids: the rows at their natural lengths, then texts of fixed lengths. A round goes over all engines
-in a random order, each with the same rows; a ratio is the median over rows of one engine's time over another's, each
-row by its least time in the rounds, and its spread is that of the rounds' own medians. OUT/samples.json has every
-sample; OUT/table.md and OUT/latency.svg are drawn from it (`drawing.py`). On this machine: no figure of a board.
+in a random order, each with the same rows; a ratio is the median over rows of one engine's time over another's, by
+the least time of each row, and its spread is that of the rounds' own medians. OUT/samples.json has every sample;
+OUT/table.md and OUT/latency.svg are drawn from it (`drawing.py`). On this machine: no figure of a board.
 """
 
 from __future__ import annotations

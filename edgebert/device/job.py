@@ -18,7 +18,7 @@ import numpy as np
 from . import bundle, conditions, excerpts, measure, runtimes, selftest
 
 ABANDONED = 120  # exit status of a job that nobody waits for any more
-_MARK, _START = 0xEB, 0  # getpriority(_MARK, n) has no effect; the instruction counter takes it as a mark
+MARK, START = 0xEB, 0  # getpriority(MARK, n) has no effect; the instruction counter takes it as a mark
 COUNTED = 2  # inferences of each row between marks; the cheaper one is taken
 TIMED_S, FEWEST = 60.0, 8  # seconds that timing may take where rows are slow, and rows it takes at least
 
@@ -85,9 +85,9 @@ def count(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str
         for number, row in zip(request["counted"], feeds):
             model.run(row)
             for _ in range(COUNTED):
-                mark(_MARK, _START)
+                mark(MARK, START)
                 model.run(row)
-                mark(_MARK, len(order) + 1)
+                mark(MARK, len(order) + 1)
                 order.append([which, number])
             done += 1
             tell(done, len(files) * len(feeds))

@@ -182,7 +182,7 @@ def test_a_bug_ends_with_3_and_its_traceback(bundle: Path) -> None:
 
 def test_the_mark_of_the_instruction_counter_has_no_effect_of_its_own() -> None:
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    assert ctypes.CDLL(None).getpriority(job._MARK, 1) == -1
+    assert ctypes.CDLL(None).getpriority(job.MARK, 1) == -1
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
