@@ -54,11 +54,13 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     lines = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
     rows = lines[:: max(1, len(lines) // given.count)][: given.count]
-    encoder = Encoder(given.checkpoint, max(FIXED), list(INPUTS))
+    config = json.loads((given.checkpoint / "config.json").read_text(encoding="utf-8"))
+    lengths = [tokens for tokens in FIXED if tokens <= config["max_position_embeddings"]]
+    encoder = Encoder(given.checkpoint, max(lengths), list(INPUTS))
     natural = [encoder.encode(row["text"]).feeds for row in rows]
     works = {NATURAL: list(range(0, len(natural), 5))}
     texts = list(natural)
-    for tokens in FIXED:
+    for tokens in lengths:
         works[str(tokens)] = list(range(len(texts), len(texts) + FIXED_ROWS))
         texts += filled([row["text"] for row in lines], encoder, tokens)
     write(texts, given.out / "texts.npz")
@@ -67,9 +69,8 @@ def main() -> None:
     for threads in given.threads:
         found["threads"][threads] = measured(made, works, given, threads)
     labels = [row["label"] for row in rows]
-    names = json.loads((given.checkpoint / "config.json").read_text(encoding="utf-8"))["id2label"]
     for name in made:
-        found["engines"][name] = told(name, made[name], given.out, labels, names) | {
+        found["engines"][name] = told(name, made[name], given.out, labels, config["id2label"]) | {
             "mb": megabytes(made[name], name)
         }
     (given.out / "samples.json").write_text(json.dumps(found), encoding="utf-8")
