@@ -73,6 +73,12 @@ class _Once:
 
 
 def _short(name: str) -> str:
-    """`pkg.Model_model/pkg.Layer_0/torch.nn.Linear_query;7` as `model/0/query`."""
+    """`pkg.Whole/pkg.Layer_layer_0/torch.nn.Linear_ffn_up;7` as `Whole/layer_0/ffn_up`."""
     parts = name.partition(";")[0].split("/")
-    return "/".join(part.rpartition(".")[2].partition("_")[2] or part for part in parts)
+    return "/".join(_attribute(part) for part in parts)
+
+
+def _attribute(part: str) -> str:
+    """What a module is called where it is used; the whole, which is used nowhere, is called as its class."""
+    last = part.rpartition(".")[2]
+    return last.partition("_")[2] or (last if last[:1].isupper() else part)

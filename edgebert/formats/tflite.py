@@ -18,13 +18,16 @@ FILE = "model.tflite"
 
 
 def export(module: Any, shape: ExportShape, out: Path) -> Signature:
-    """Convert the module with litert-torch; signature `tokens_N` reads int32 [1, N]."""
+    """Convert with litert-torch what computes what `module` does; signature `tokens_N` reads int32 [1, N]."""
     import litert_torch
     import torch
 
+    from edgebert.emission.module import Lean, written
     from edgebert.exportable import example
 
-    inputs = module.inputs
+    inputs, per_token = module.inputs, module.per_token
+    if written(module.emission):
+        module = Lean(module.emission, inputs, module.outputs)
     converter = litert_torch.Converter()
     for tokens in shape.buckets:
         feeds = dict(zip(inputs, example(inputs, 1, tokens, torch.int32), strict=True))
@@ -34,12 +37,12 @@ def export(module: Any, shape: ExportShape, out: Path) -> Signature:
         converter.convert().export(str(out))
     with torch.inference_mode():
         shapes = [list(tensor.shape) for tensor in module(**feeds)]
-    if module.per_token:
+    if per_token:
         shapes = [[shape[0], None, *shape[2:]] for shape in shapes]
     return Signature(
         inputs=[Tensor(name=name, dtype="int32", shape=[1, None]) for name in inputs],
         outputs=[
-            Tensor(name=name, dtype="float32", shape=shape, per_token=module.per_token)
+            Tensor(name=name, dtype="float32", shape=shape, per_token=per_token)
             for name, shape in zip(module.outputs, shapes, strict=True)
         ],
     )

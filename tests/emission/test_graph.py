@@ -1,4 +1,4 @@
-"""An emitted graph computes what torch computes, for every architecture and task, whatever the shapes."""
+"""What is emitted computes what torch computes, for every architecture and task, whatever the shapes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from edgebert import members
-from edgebert.emission import ACTIVATIONS, Emission
+from edgebert.emission import ACTIVATIONS, Bottlenecks, Emission
 from edgebert.emission.graph import emit
+from edgebert.emission.module import Lean, written
 from edgebert.exportable import Exportable
 from edgebert.stages import load
 from edgebert.tasks import forward_of
@@ -61,9 +62,13 @@ def feeds_of(architecture: ModuleType, model: Any, batch: int) -> dict[str, Any]
     return {name: found[name] for name in architecture.INPUTS}
 
 
-def graph_of(task: ModuleType, architecture: ModuleType, model: Any, batch: int | None, tokens: int | None) -> Any:
+def emission_of(task: ModuleType, architecture: ModuleType, model: Any) -> Emission:
     blueprint = architecture.blueprint(model)
-    emission = Emission(blueprint, task.head(model, blueprint))
+    return Emission(blueprint, task.head(model, blueprint))
+
+
+def graph_of(task: ModuleType, architecture: ModuleType, model: Any, batch: int | None, tokens: int | None) -> Any:
+    emission = emission_of(task, architecture, model)
     dtype = "int64" if batch is None else "int32"
     return emit(emission, architecture.INPUTS, task.OUTPUTS, batch, tokens, dtype, 17, 8)
 
@@ -94,6 +99,25 @@ def test_an_emitted_graph_answers_as_torch(name: str, fixed: bool, architecture:
         assert found[key].shape == truth.shape
         assert truth.size == 1 or np.ptp(truth) > 0.01 * np.abs(truth).max()
         np.testing.assert_allclose(found[key], truth, rtol=0, atol=CLOSE * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_module_that_is_written_answers_as_torch(name: str, architecture: ModuleType, source: Path) -> None:
+    task = members.find("tasks", name)
+    model = model_of(task, source)
+    emission = emission_of(task, architecture, model)
+    if not written(emission):
+        assert isinstance(emission.blueprint, Bottlenecks)
+        return
+    feeds = {key: torch.from_numpy(value) for key, value in feeds_of(architecture, model, 2).items()}
+    plain = Exportable(model, forward_of(task, model, architecture), architecture.INPUTS, task.OUTPUTS, False)
+    lean = Lean(emission, architecture.INPUTS, task.OUTPUTS)
+    with torch.inference_mode():
+        expected, found = plain(**feeds), lean(**feeds)
+    assert len(found) == len(expected)
+    for one, truth in zip(found, expected, strict=True):
+        assert one.shape == truth.shape
+        torch.testing.assert_close(one, truth, rtol=0, atol=CLOSE * float(truth.abs().max()))
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS)
