@@ -26,6 +26,7 @@ from edgebert.equalization import equalize
 from edgebert.quantizers import Settings
 from edgebert.scoring import Question
 from edgebert.tasks import Answer, Decoding, Outputs, Task
+from edgebert.tokenization import Feeds
 from edgebert.verdict import Gates, Score
 
 ROWS = 512  # of dev, at most
@@ -111,9 +112,16 @@ class Control:
     """One file under control. `source` is the fp32 graph; files are made in folders of `room`."""
 
     def __init__(
-        self, source: Artifact, quantizer: ModuleType, guard: Guard, room: Path, tell: Callable[[int, int], None]
+        self,
+        source: Artifact,
+        quantizer: ModuleType,
+        guard: Guard,
+        batches: Sequence[Feeds],
+        room: Path,
+        tell: Callable[[int, int], None],
     ) -> None:
         self._source, self._quantizer, self._guard, self._room, self._tell = source, quantizer, guard, room, tell
+        self._batches = batches
         self._windows = [window.feeds for question in guard.questions for window in question.windows]
         self._reference = scoring.outputs_of(source.folder, source.entry("reference"), self._windows)
         self._made = 0
@@ -191,7 +199,7 @@ class Control:
     def _quantized(self, source: Artifact, settings: Settings) -> Artifact:
         folder = self._room / str(self._made)
         self._made += 1
-        self._quantizer.apply(source.path, settings, [], folder / self._quantizer.FILE)
+        self._quantizer.apply(source.path, settings, self._batches, folder / self._quantizer.FILE)
         update = {"file": self._quantizer.FILE, "precision": self._quantizer.PRECISION, "folder": folder}
         return source.model_copy(update=update)
 

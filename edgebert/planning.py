@@ -29,6 +29,7 @@ from edgebert.data import Row
 from edgebert.device import measure
 from edgebert.errors import InputError, nearest
 from edgebert.formats import ExportShape
+from edgebert.histograms import Method
 from edgebert.interpreters import Python
 from edgebert.project import Project
 from edgebert.quantizers import Settings
@@ -117,8 +118,8 @@ def _quantize(
     rows: list[Row] = []
     if quantizer.NEEDS_BATCHES:
         rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
-    keep = Settings(keep_float=[*project.architecture.KEEP_FLOAT, *project.recipe.quantize.keep_float])
-
+    keep_float = [*project.architecture.KEEP_FLOAT, *project.recipe.quantize.keep_float]
+    keep = Settings(keep_float=keep_float, ranges=_ranges(project, name, quantizer))
     limits = accuracy_control.limits(project.recipe.gates_for(target), quantizer)
     dev = accuracy_control.sampled(project.splits.dev.rows) if limits is not None else []
 
@@ -145,6 +146,17 @@ def _quantize(
         settings |= {"limits": dataclasses.asdict(limits), "dev": key_of(dev)}
         about += f", held against {len(dev)} dev rows"
     return Step("quantize", about, settings, (exported, trained), modules, quantizer.NEEDS, work)
+
+
+def _ranges(project: Project, name: str, quantizer: ModuleType) -> Method:
+    """How static ranges are taken. Raises InputError where the quantizer cannot take them so."""
+    asked: Method | None = project.recipe.quantize.ranges
+    if asked is None:
+        return quantizer.RANGES[0] if quantizer.RANGES else "minmax"
+    if asked not in quantizer.RANGES:
+        told = f"known of it: {', '.join(quantizer.RANGES)}" if quantizer.RANGES else "it measures none"
+        raise InputError(f"[quantize] ranges = '{asked}': {name} cannot take ranges so; {told}")
+    return asked
 
 
 def _verify(

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from edgebert import calibration, members, tables, target as targets
 from edgebert.distillation import Distil
 from edgebert.errors import InputError
+from edgebert.histograms import Method
 from edgebert.tables import Table
 from edgebert.target import Target
 from edgebert.training.precision import Precision
@@ -65,6 +66,9 @@ class Quantize(Table):
 
     quantizer: Annotated[list[str] | None, BeforeValidator(_name_list)] = None
     calibration: str = "default"
+    ranges: Method | None = Field(
+        default=None, description="how static ranges are taken; None: the quantizer's own"
+    )
     keep_float: list[str] = Field(default_factory=list, description="name patterns of tensors that stay float")
 
 

@@ -79,7 +79,7 @@ def controlled(
     guard = Guard(TASK, LABELS, {}, asked, Limits(None, 0.97, share))
     (room / "work").mkdir()
     (room / "out").mkdir()
-    found = Control(source, quantizer, guard, room / "work", lambda *_: None).run(Settings(), room / "out")
+    found = Control(source, quantizer, guard, [], room / "work", lambda *_: None).run(Settings(), room / "out")
     return found, room / "out" / quantizer.FILE
 
 

@@ -218,6 +218,17 @@ def test_a_quantizer_of_another_format_is_told_with_those_that_fit(own: Path) ->
 LEGACY = "tflite-runtime-2.14"
 
 
+def test_ranges_are_asked_of_a_quantizer_that_takes_them_so(own: Path) -> None:
+    static = planned(
+        own, 'quantize.quantizer="onnx_static"', 'quantize.ranges="entropy"', names=["raspberry-pi-5"]
+    )
+    [step] = [step for step in static.steps() if step.stage == "quantize"]
+    assert step.settings["settings"]["ranges"] == "entropy"
+    for name, told in (("onnx_dynamic", "it measures none"), ("onnx_tensorrt", "known of it: minmax")):
+        with pytest.raises(InputError, match=f"ranges = 'entropy': {name} cannot take ranges so; {told}"):
+            planned(own, f'quantize.quantizer="{name}"', 'quantize.ranges="entropy"', names=["raspberry-pi-5"])
+
+
 def test_a_refused_quantizer_is_told_with_the_reason_and_what_to_use(own: Path) -> None:
     with pytest.raises(InputError) as told:
         planned(own, f'targets=["android-cpu", "{LEGACY}"]', 'quantize.quantizer="litert_dynamic"')

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic import Field
 
+from edgebert.histograms import Method
 from edgebert.tables import Table
 from edgebert.tokenization import Feeds
 
@@ -16,6 +17,7 @@ class Settings(Table):
     """What a quantizer is told beside the graph itself."""
 
     keep_float: list[str] = Field(default_factory=list)
+    ranges: Method = Field(default="minmax", description="how static ranges are taken of calibration texts")
 
 
 class Quantizer(Protocol):
@@ -41,6 +43,10 @@ class Quantizer(Protocol):
     @property
     def tensors(self) -> Callable[[Path], dict[str, int]] | None:
         """What accuracy control may keep float of a graph file: multiply-adds by name; None: no control."""
+
+    @property
+    def RANGES(self) -> tuple[Method, ...]:
+        """How it can take static ranges of calibration texts; the first is what it does unless told otherwise."""
 
     def apply(self, source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
         """Write the quantized form of the graph file `source` to `out`.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert import litert_weights
+from edgebert.histograms import Method
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -16,6 +17,7 @@ ID = "int8"
 PRECISION = "int8"
 FILE = "model.tflite"
 NEEDS_BATCHES = False
+RANGES: tuple[Method, ...] = ()
 tensors = None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgebert import litert_weights
 from edgebert.errors import InputError
+from edgebert.histograms import Method
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -17,6 +18,7 @@ ID = "fp16"
 PRECISION = "fp16"
 FILE = "model_fp16.tflite"
 NEEDS_BATCHES = False
+RANGES: tuple[Method, ...] = ()
 tensors = None
 OPERATORS = ("FULLY_CONNECTED", "EMBEDDING_LOOKUP")  # those with weights in models of the BERT family
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert import litert_weights
+from edgebert.histograms import Method
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -17,6 +18,7 @@ ID = "fp32"
 PRECISION = "fp32"
 FILE = "model_fp32.tflite"
 NEEDS_BATCHES = False
+RANGES: tuple[Method, ...] = ()
 tensors = None
 
 

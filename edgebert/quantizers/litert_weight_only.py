@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert import litert_weights
+from edgebert.histograms import Method
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 
@@ -19,6 +20,7 @@ ID = "int8_weights"
 PRECISION = "int8_weights"
 FILE = "model_int8_weights.tflite"
 NEEDS_BATCHES = False
+RANGES: tuple[Method, ...] = ()
 tensors = None
 
 

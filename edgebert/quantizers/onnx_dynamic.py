@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert.formats.onnx import multiply_adds
+from edgebert.histograms import Method
 from edgebert.onnx_gelu import tanh_gelu
 from edgebert.onnx_graph import (
     drop_zero_points,
@@ -27,6 +28,7 @@ ID = "int8"
 PRECISION = "int8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = False
+RANGES: tuple[Method, ...] = ()
 tensors = multiply_adds
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert.errors import InputError
+from edgebert.histograms import Method
 from edgebert.onnx_graph import embedding_tables, products, select
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
@@ -18,6 +19,7 @@ ID = "fp16"
 PRECISION = "fp16"
 FILE = "onnx/model_fp16.onnx"
 NEEDS_BATCHES = False
+RANGES: tuple[Method, ...] = ()
 tensors = None
 ISLANDS = ["LayerNormalization", "Softmax"]  # sums over many terms, which half precision rounds or overflows
 

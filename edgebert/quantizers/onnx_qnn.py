@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from edgebert.histograms import Method
 from edgebert.onnx_graph import part_tables
 from edgebert.quantizers import Settings
 from edgebert.static_ranges import calibrated
@@ -22,6 +23,7 @@ ID = "int8"
 PRECISION = "a16w8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = True
+RANGES: tuple[Method, ...] = ("minmax",)
 tensors = None
 
 

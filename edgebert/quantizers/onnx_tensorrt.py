@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert.equalization import equalize
+from edgebert.histograms import Method
 from edgebert.onnx_graph import part_tables
 from edgebert.quantizers import Settings
 from edgebert.static_ranges import calibrated
@@ -23,6 +24,7 @@ ID = "int8"
 PRECISION = "int8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = True
+RANGES: tuple[Method, ...] = ("minmax",)
 tensors = None
 FORBIDDEN = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "QLinearConv", "ConvInteger"}
 NEWEST_OPSET = 20  # TensorRT 10.0; JetPack 6.2 has 10.3

@@ -33,6 +33,6 @@ def run(
         quantizer.apply(source.path, settings, batches, out / quantizer.FILE)
     else:
         with tempfile.TemporaryDirectory(dir=out.parent) as room:
-            control = Control(source, quantizer, guard, Path(room), tell).run(settings, out)
+            control = Control(source, quantizer, guard, batches, Path(room), tell).run(settings, out)
     update = {"file": quantizer.FILE, "precision": quantizer.PRECISION, "folder": out, "control": control}
     return source.model_copy(update=update).write()

@@ -22,6 +22,7 @@ from edgebert.quantizers import (
     onnx_dynamic,
     onnx_fp16,
     onnx_qnn,
+    onnx_static,
     onnx_tensorrt,
 )
 from edgebert.tasks import (
@@ -57,6 +58,7 @@ QUANTIZERS: list[Quantizer] = [
     onnx_dynamic,
     onnx_fp16,
     onnx_qnn,
+    onnx_static,
     onnx_tensorrt,
 ]
 FORMATS: list[Format] = [onnx, tflite]

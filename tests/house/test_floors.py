@@ -18,7 +18,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     | {"android", "litert_sharing"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu"},
-    {"target", "manifest", "intervals", "recognition", "equalization", "distillation", "faq"},
+    {"target", "manifest", "intervals", "recognition", "equalization", "distillation", "faq", "histograms"},
     {
         "calibration",
         "masking",
