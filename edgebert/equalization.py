@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.onnx_graph import products, replace_nodes
-from edgebert.static_ranges import Reader
+from edgebert.static_ranges import activations
 from edgebert.tokenization import Feeds
 
 STRENGTH = 0.8
@@ -77,18 +77,8 @@ def _scale(activations: NDArray[np.float32], weights: NDArray[np.float32], stren
 
 def _largest(model: Any, names: list[str], batches: Sequence[Feeds]) -> dict[str, NDArray[np.float32]]:
     """Largest absolute value of each channel (last axis) of the named tensors over the batches."""
-    import onnx
-    import onnxruntime
-
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    for name in names:
-        watched.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    reader = Reader(model, batches)
     found: dict[str, NDArray[np.float32]] = {}
-    while (feeds := reader.get_next()) is not None:
-        for name, array in zip(names, session.run(names, feeds), strict=True):
-            tops = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)
-            found[name] = np.maximum(found.get(name, np.float32(0)), tops)
+    for name, array in activations(model, names, batches):
+        tops = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)
+        found[name] = np.maximum(found.get(name, np.float32(0)), tops)
     return found

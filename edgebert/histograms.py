@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgebert.static_ranges import Reader
+from edgebert.static_ranges import activations
 from edgebert.tokenization import Feeds
 
 Method = Literal["minmax", "percentile", "entropy"]
@@ -97,17 +97,7 @@ def _divergence(counts: NDArray[np.float64], kept: int) -> float:
 
 def measured(model: Any, names: Sequence[str], batches: Sequence[Feeds], method: Method) -> dict[str, Range]:
     """The range of each named tensor of an ONNX model over the batches, one text at a time."""
-    import onnx
-    import onnxruntime
-
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    for name in names:
-        watched.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
     found = {name: Histogram() for name in names}
-    reader = Reader(model, batches)
-    while (feeds := reader.get_next()) is not None:
-        for name, values in zip(names, session.run(list(names), feeds), strict=True):
-            found[name].add(values)
+    for name, values in activations(model, names, batches):
+        found[name].add(values)
     return {name: histogram.range(method) for name, histogram in found.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgebert.device.runtimes import pad
 from edgebert.onnx_graph import products, select
@@ -42,6 +43,23 @@ def calibrated(model: Any, keep_float: Sequence[str], batches: Sequence[Feeds], 
     written = onnx.load(str(out))
     written.ir_version = model.ir_version
     onnx.save(written, str(out))
+
+
+def activations(
+    model: Any, names: Sequence[str], batches: Sequence[Feeds]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """What the named tensors of an ONNX model hold, tensor by tensor of one text after the other."""
+    import onnx
+    import onnxruntime
+
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    for name in names:
+        watched.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    reader = Reader(model, batches)
+    while (feeds := reader.get_next()) is not None:
+        yield from zip(names, session.run(list(names), feeds), strict=True)
 
 
 class Reader:
