@@ -339,7 +339,7 @@ def test_what_fails_on_the_way_is_told_with_what_mends_it(
 def test_too_little_room_is_told_before_anything_is_pushed(
     android: Built, phone: Phone, validate: Validate
 ) -> None:
-    phone.file("df", "Filesystem 1K-blocks Used Available Use% Mounted on\n/dev/block/dm-50 9 9 100 1% /data\n")
+    phone.file("df", "Filesystem 1K-blocks Used Available Use% Mounted on\n/dev/block/dm-50 9 9 40 1% /data\n")
     said = message(validate(android.bundle("android-cpu"), *QUICK), status=4)
     assert "no space left" in said and "rm -rf /data/local/tmp/edgebert" in said
     assert phone.pushed() == []
