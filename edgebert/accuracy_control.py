@@ -41,13 +41,14 @@ class Limits:
     max_drop: float | None
     min_agreement: float | None
     min_int8_matmul_share: float | None
+    max_bytes_per_parameter: float | None = None
 
 
 def limits(gates: Gates, quantizer: ModuleType) -> Limits | None:
     """The gates that can be held for a file of this quantizer; None: it has none of them, or no control."""
     if quantizer.tensors is None or (gates.max_drop is None and gates.min_agreement is None):
         return None
-    return Limits(gates.max_drop, gates.min_agreement, gates.min_int8_matmul_share)
+    return Limits(gates.max_drop, gates.min_agreement, gates.min_int8_matmul_share, gates.max_bytes_per_parameter)
 
 
 def sampled(rows: Sequence[Row]) -> list[Row]:
@@ -168,20 +169,28 @@ class Control:
         return tried[high], ranked[:high]
 
     def _ranked(self, start: Attempt) -> list[str]:
-        """Products by what they bring for their multiply-adds, best first, as many as the share of int8 allows."""
+        """Products by what they bring for their multiply-adds, best first.
+
+        As many as the share of int8 and the size of the file allow.
+        """
         sizes = self._quantizer.tensors(self._source.path)
         whole = sum(sizes.values())
-        gains = {}
+        gains, more = {}, {}
+        begun = (start.folder / self._quantizer.FILE).stat().st_size
         for number, name in enumerate(sizes):
             self._tell(number, len(sizes))
             keep = [*start.settings.keep_float, name]
             one = self._quantized(start.source, start.settings.model_copy(update={"keep_float": keep}))
             gains[name] = (self._error(one) - start.error) / sizes[name]
+            more[name] = one.path.stat().st_size - begun
             shutil.rmtree(one.folder)
-        least, left, found = self._guard.limits.min_int8_matmul_share or 0.0, whole, []
+        limits = self._guard.limits
+        least, left, found = limits.min_int8_matmul_share or 0.0, whole, []
+        room = (limits.max_bytes_per_parameter or math.inf) * self._source.parameters - begun
         for name in sorted(gains, key=lambda name: gains[name]):
-            if left - sizes[name] >= least * whole:
+            if left - sizes[name] >= least * whole and more[name] <= room:
                 left -= sizes[name]
+                room -= more[name]
                 found.append(name)
         return found
 

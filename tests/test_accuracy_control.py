@@ -74,9 +74,14 @@ def rounding(bits: dict[str, int]) -> Any:
 
 
 def controlled(
-    quantizer: Any, source: Artifact, asked: list[scoring.Question], share: float | None, room: Path
+    quantizer: Any,
+    source: Artifact,
+    asked: list[scoring.Question],
+    share: float | None,
+    room: Path,
+    each: float | None = None,
 ) -> tuple[dict[str, Any], Path]:
-    guard = Guard(TASK, LABELS, {}, asked, Limits(None, 0.97, share))
+    guard = Guard(TASK, LABELS, {}, asked, Limits(None, 0.97, share, each))
     (room / "work").mkdir()
     (room / "out").mkdir()
     found = Control(source, quantizer, guard, [], room / "work", lambda *_: None).run(Settings(), room / "out")
@@ -117,6 +122,31 @@ def test_what_the_share_of_int8_forbids_is_not_given_back(
     assert not found["holds"]
     assert found.get("given_back", []) == []
     assert path.is_file()
+
+
+def test_what_the_size_of_the_file_forbids_is_not_given_back(
+    source: Artifact, asked: list[scoring.Question], tmp_path: Path
+) -> None:
+    """A file in which a product that stays float is larger by its weights' fourfold."""
+    rough = rounding({RUINED: 2})
+
+    def apply(path: Path, settings: Settings, batches: Sequence[Any], out: Path) -> None:
+        rough.apply(path, settings, batches, out)
+        model = onnx.load(str(out))
+        model.doc_string = "." * 20_000 * len(settings.keep_float)
+        onnx.save(model, str(out))
+
+    quantizer = SimpleNamespace(apply=apply, tensors=rough.tensors, FILE=rough.FILE, PRECISION=rough.PRECISION)
+    (tmp_path / "plain").mkdir()
+    rough.apply(source.path, Settings(), [], tmp_path / "plain" / "work" / "file")
+    size = (tmp_path / "plain" / "work" / "file").stat().st_size
+    for spare, given in ((10_000, []), (30_000, [RUINED])):
+        room = tmp_path / str(spare)
+        room.mkdir()
+        each = (size + spare) / source.parameters
+        found, path = controlled(quantizer, source, asked, None, room, each)
+        assert found.get("given_back", []) == given
+        assert path.stat().st_size <= each * source.parameters
 
 
 def score(agreement: float, rows: int) -> Score:
