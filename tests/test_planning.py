@@ -119,7 +119,7 @@ def test_changed_contents_change_the_keys_of_what_reads_them(
         ('quantize.keep_float=["classifier"]', {"quantize", "verify", "bundle"}),
         ('bundle.golden="own"', {"verify", "bundle"}),
         ("gates.max_drop=4.0", {"quantize", "verify", "bundle"}),  # accuracy control holds it
-        ("gates.max_bytes_per_parameter=9.0", {"bundle"}),
+        ("gates.max_bytes_per_parameter=9.0", {"quantize", "verify", "bundle"}),  # and this
         ("target.android-cpu.gates.max_size_mb=9", {"bundle"}),
         ('name="other"', {"bundle"}),
     ],
