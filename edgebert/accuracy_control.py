@@ -3,8 +3,8 @@
 First, wherever dev leaves a doubt, the ranges of activations are moved into the weights (`edgebert.equalization`),
 which costs an operator a product and no precision of weights. Where a gate still fails, products are ranked by how
 much nearer the outputs come to fp32's when that one alone stays float, for the multiply-adds it then takes in
-float, and the best are given back together, as few as hold the gates. What `min_int8_matmul_share` forbids is not
-given back.
+float, and the best are given back together, as few as hold the gates. What `min_int8_matmul_share` or
+`max_bytes_per_parameter` forbids is not given back.
 """
 
 from __future__ import annotations

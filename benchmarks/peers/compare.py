@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -64,7 +65,9 @@ def main() -> None:
         works[str(tokens)] = list(range(len(texts), len(texts) + FIXED_ROWS))
         texts += filled([row["text"] for row in lines], encoder, tokens)
     write(texts, given.out / "texts.npz")
-    made = made_by(given.engines, given, write(natural[-CALIBRATION:], given.out / "calibration.npz"))
+    others = [row for row in lines if row not in rows] or rows  # what is scored is not calibrated on
+    calibration = [encoder.encode(row["text"]).feeds for row in others[-CALIBRATION:]]
+    made = made_by(given.engines, given, write(calibration, given.out / "calibration.npz"))
     found: dict[str, Any] = {"engines": {}, "works": {n: len(w) for n, w in works.items()}, "threads": {}}
     for threads in given.threads:
         found["threads"][threads] = measured(made, works, given, threads)
@@ -126,8 +129,7 @@ def made_by(names: Sequence[str], given: argparse.Namespace, calibration: Path) 
 
 def constants(name: str) -> dict[str, Any]:
     """An engine's constants: its module imports nothing of the tool before it is asked to."""
-    sys.path.insert(0, str(HERE))
-    module = __import__(f"engines.{name}", fromlist=["ENVIRONMENT"])
+    module = importlib.import_module(f"engines.{name}")
     return {key: getattr(module, key) for key in ("ENVIRONMENT", "NEEDS", "FILES")}
 
 
@@ -148,8 +150,7 @@ def python_of(environment: str) -> Path:
     if not listed.exists():
         return environments.install(environment) / "bin" / "python"
     digest = hashlib.sha256(listed.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("EDGEBERT_CACHE", Path.home() / ".cache" / "edgebert"))
-    place = cache / "benchmarks" / f"{environment}-{digest}"
+    place = environments.cache() / "benchmarks" / f"{environment}-{digest}"
     if not (place / "complete").exists():
         sys.stderr.write(f"install {environment} into {place}\n")
         python = str(place / "bin" / "python")
