@@ -24,9 +24,9 @@ def token_classes(student: Any, teacher: Any, mask: Any, temperature: float) -> 
     return _over(_divergence(student, teacher, temperature), mask)
 
 
-def token_labels(student: Any, teacher: Any, mask: Any, temperature: float) -> Any:
-    """Divergence of what is there or not at each token; logits and mask [batch, tokens]."""
-    return _over(_bernoulli(student, teacher, temperature), mask)
+def token_values(student: Any, teacher: Any, mask: Any) -> Any:
+    """Mean squared difference of a number of each token; all [batch, tokens]."""
+    return _over((student - teacher) ** 2, mask)
 
 
 def positions(student: Any, teacher: Any, mask: Any, temperature: float) -> Any:

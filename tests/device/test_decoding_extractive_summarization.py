@@ -51,10 +51,13 @@ def test_a_rows_own_sentences_are_not_split_again() -> None:
 
 
 def window(logits: dict[int, float], first: int = 0) -> dict[str, Any]:
-    """A window whose tokens at these positions begin sentences; all other tokens score higher."""
-    outputs = np.full(max(logits) + 3, 50, np.float32)
-    outputs[list(logits)] = list(logits.values())
-    return {"outputs": {"logits": outputs}, "align": {"sentences": [[p, first + i] for i, p in enumerate(logits)]}}
+    """A window whose sentences begin at these positions; their tokens differ, and what follows scores higher."""
+    ends = [*list(logits)[1:], max(logits) + 3]
+    outputs = np.full(ends[-1] + 2, 50, np.float32)
+    for (begin, logit), end in zip(logits.items(), ends, strict=True):
+        outputs[begin:end] = logit + 5 * np.linspace(-1, 1, end - begin)
+    spans = [[begin, end, first + i] for i, (begin, end) in enumerate(zip(logits, ends, strict=True))]
+    return {"outputs": {"logits": outputs}, "align": {"sentences": spans}}
 
 
 def chosen(windows: list[dict[str, Any]], settings: dict[str, Any]) -> list[tuple[int, str, float]]:

@@ -63,9 +63,9 @@ def test_each_sentence_begins_with_its_own_cls_and_segments_alternate(toy_model:
     assert window.feeds["input_ids"][0].tolist() == [piece for one in alone for piece in one]
     assert window.feeds["token_type_ids"][0].tolist() == [0] * 6 + [1] * 7 + [0] * len(alone[2])
     assert window.feeds["attention_mask"].all()
-    assert window.align == {"sentences": [[0, 0], [6, 1], [13, 2]]}
+    assert window.align == {"sentences": [[0, 6, 0], [6, 13, 1], [13, 13 + len(alone[2]), 2]]}
     assert not window.truncated
-    begins = [window.feeds["input_ids"][0, place] for place, _ in window.align["sentences"]]
+    begins = [window.feeds["input_ids"][0, place] for place, *_ in window.align["sentences"]]
     assert set(begins) == {alone[0][0]}
 
 
@@ -77,15 +77,15 @@ def test_a_model_without_segments_gets_none(toy_model: Path) -> None:
 @pytest.mark.parametrize("max_tokens", [8, 13, 14, 24, 64])
 def test_windows_hold_whole_sentences_and_every_one_is_in_one(toy_model: Path, max_tokens: int) -> None:
     windows = task.windows({"sentences": SENTENCES}, encoder(toy_model, max_tokens), TWO)
-    assert [number for window in windows for _, number in window.align["sentences"]] == [0, 1, 2, 3]
+    assert [number for window in windows for *_, number in window.align["sentences"]] == [0, 1, 2, 3]
     for window in windows:
         size = window.feeds["input_ids"].shape[1]
         assert size <= max_tokens
         assert window.feeds["token_type_ids"][0, 0] == 0
-        longest = max(len(SENTENCES[number].split()) + 2 for _, number in window.align["sentences"])
+        longest = max(len(SENTENCES[number].split()) + 2 for *_, number in window.align["sentences"])
         assert window.truncated is (longest > max_tokens)
     for one, after in itertools.pairwise(windows):
-        [_, number] = after.align["sentences"][0]
+        [*_, number] = after.align["sentences"][0]
         following = len(encoder(toy_model, max_tokens).encode(SENTENCES[number]).encoding.ids)
         assert one.feeds["input_ids"].shape[1] + following > max_tokens, "it would have fit into the window before"
 
@@ -102,29 +102,31 @@ def test_a_fitted_row_has_the_sentences_of_one_window(toy_model: Path) -> None:
     assert window.truncated
 
 
-def test_the_target_is_the_oracles_choice_where_sentences_begin(toy_model: Path) -> None:
+def test_the_target_says_of_each_token_its_sentence_and_whether_it_is_chosen(toy_model: Path) -> None:
     row = {"sentences": SENTENCES, "summary": "Ice and a wet day."}
     assert rouge.oracle(SENTENCES, "Ice and a wet day.", 2) == [1, 2]
     examples = task.examples(row, encoder(toy_model, 14), [], TWO)
     windows = task.windows(row, encoder(toy_model, 14), TWO)
-    told: dict[int, float] = {}
+    told: dict[int, bool] = {}
     for example, window in zip(examples, windows, strict=True):
         assert example["input_ids"] == window.feeds["input_ids"][0].tolist()
-        places = dict(window.align["sentences"])
-        assert [i for i, value in enumerate(example["target"]) if value != task.IGNORED] == list(places)
-        told |= {number: example["target"][place] for place, number in places.items()}
-    assert told == {0: 0.0, 1: 1.0, 2: 1.0, 3: 0.0}
+        assert len(example["target"]) == len(example["input_ids"])
+        for i, (begin, end, number) in enumerate(window.align["sentences"], 1):
+            [target] = set(example["target"][begin:end])
+            assert abs(target) == i
+            told[number] = target > 0
+    assert told == {0: False, 1: True, 2: True, 3: False}
 
 
 def test_what_is_learned_is_what_is_chosen(toy_model: Path) -> None:
-    """Of a model that gives the oracle's choice at the beginning of sentences, in any number of windows."""
+    """Of a model whose tokens give the oracle's choice, in any number of windows."""
     rows = toys.rows(20, 4)
     for max_tokens in (10, 24, 64):
         answers = []
         for row in rows:
             read = encoder(toy_model, max_tokens)
             windows, examples = task.windows(row, read, TWO), task.examples(row, read, [], TWO)
-            outputs = [np.asarray(one["target"], np.float32) for one in examples]
+            outputs = [np.sign(np.asarray(one["target"], np.float32)) for one in examples]
             pairs = [
                 {"outputs": {"logits": one}, "align": w.align} for one, w in zip(outputs, windows, strict=True)
             ]
@@ -132,12 +134,11 @@ def test_what_is_learned_is_what_is_chosen(toy_model: Path) -> None:
         assert task.quality(rows, answers) == pytest.approx(1)
 
 
-def test_the_loss_is_binary_cross_entropy_over_sentences() -> None:
-    logits = torch.tensor([[2.0, 9.0, -1.0], [0.5, 9.0, 9.0]])
-    none = task.IGNORED
-    targets = task.collate([[1.0, none, 0.0], [0.0]], 3)
-    assert targets.tolist() == [[1.0, none, 0.0], [0.0, none, none]]
-    wanted = -(torch.tensor([2.0, 1.0, -0.5]).sigmoid().log()).mean()
+def test_the_loss_is_binary_cross_entropy_of_the_means_over_sentences() -> None:
+    logits = torch.tensor([[2.0, 4.0, -1.0, 0.0], [0.5, -1.5, 9.0, 9.0]])
+    targets = task.collate([[1, 1, -2, 3], [1, 1]], 4)
+    assert targets.tolist() == [[1, 1, -2, 3], [1, 1, 0, 0]]
+    wanted = -(torch.tensor([3.0, 1.0, 0.0, -0.5]).sigmoid().log()).mean()
     assert float(task.loss({"logits": logits}, targets)) == pytest.approx(float(wanted))
 
 

@@ -13,12 +13,12 @@ KINDS: dict[str, tuple[tuple[int, ...], Callable[..., Any]]] = {
     "classes": ((4, 3), lambda s, t, mask: soft_targets.classes(s, t, T)),
     "labels": ((4, 3), lambda s, t, mask: soft_targets.labels(s, t, T)),
     "token_classes": ((4, 6, 3), lambda s, t, mask: soft_targets.token_classes(s, t, mask, T)),
-    "token_labels": ((4, 6), lambda s, t, mask: soft_targets.token_labels(s, t, mask, T)),
+    "token_values": ((4, 6), lambda s, t, mask: soft_targets.token_values(s, t, mask)),
     "positions": ((4, 6), lambda s, t, mask: soft_targets.positions(s, t, mask, T)),
     "values": ((4, 1), lambda s, t, mask: soft_targets.values(s, t)),
     "vectors": ((4, 5), lambda s, t, mask: soft_targets.vectors(s, t)),
 }
-PER_TOKEN = ("token_classes", "token_labels", "positions")
+PER_TOKEN = ("token_classes", "token_values", "positions")
 MASK = torch.tensor([[1.0] * n + [0.0] * (6 - n) for n in (6, 2, 4, 1)])
 
 

@@ -1,7 +1,7 @@
 """Extractive summarization: the sentences with the highest scores, in the order of the text.
 
-A sentence's logit is that of the token before it. `align` has `sentences`: [position of that token, number of the
-sentence in the text] of each sentence in the window. `settings` have `sentences`: how many are chosen.
+A sentence's logit is the mean of its tokens'. `align` has `sentences`: [its first token, the first after it, its
+number in the text] of each sentence in the window. `settings` have `sentences`: how many are chosen.
 """
 
 import re
@@ -61,14 +61,19 @@ def answer(
     settings: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """`sentences` with their number from 0 and their probability, from logits float32 [tokens] of each window."""
-    logits = {}
+    logits: Dict[int, float] = {}
     for window in windows:
-        for position, number in window["align"]["sentences"]:
-            logits[number] = float(window["outputs"]["logits"][position])
+        logits.update(_logits(window["outputs"], window["align"]))
     best = sorted(logits, key=lambda number: (-logits[number], number))[: settings["sentences"]]
     texts = sentences_of(row)
     found = [{"index": i, "text": texts[i], "score": _probability(logits[i])} for i in sorted(best)]
     return {"sentences": found}
+
+
+def _logits(outputs: Mapping[str, Any], align: Mapping[str, Any]) -> Dict[int, float]:
+    """The logit of each sentence of a window by its number in the text."""
+    tokens = np.asarray(outputs["logits"], np.float64)
+    return {number: float(tokens[begin:end].mean()) for begin, end, number in align["sentences"]}
 
 
 def _probability(logit: float) -> float:
@@ -77,7 +82,7 @@ def _probability(logit: float) -> float:
 
 def decisions(outputs: Mapping[str, Any], align: Mapping[str, Any], settings: Mapping[str, Any]) -> List[Decision]:
     """Which sentences are chosen, and the lead of the last of them over the next; none where all are chosen."""
-    logits = np.asarray([outputs["logits"][position] for position, _ in align["sentences"]], np.float64)
+    logits = np.asarray(list(_logits(outputs, align).values()), np.float64)
     count = settings["sentences"]
     if len(logits) <= count:
         return []
