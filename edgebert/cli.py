@@ -43,6 +43,7 @@ def build(
     fresh: Annotated[bool, typer.Option("--fresh", help="run every step again")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="fail where only the estimate holds")] = False,
     allow_code: AllowCode = False,
+    rerace: Annotated[bool, typer.Option("--rerace", help="measure again what the recipe's lock pins")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build, check and write the bundle of each target."""
@@ -52,9 +53,9 @@ def build(
 
     launching.complete()
     loaded = recipes.load(recipe, overrides, allow_code)
-    plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code)
+    plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code, rerace)
     with _progress_console() as console, progress.Bars(console) as bars:
-        outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict)
+        outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict, rerace=rerace)
     if not outcomes:  # one of several processes that is not the first: it has helped, and says nothing
         raise typer.Exit(0)
     verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
@@ -94,7 +95,15 @@ def plan(
     ]
     gates = {n: found.recipe.gates_for(t).model_dump(exclude_none=True) for n, t in found.targets.items()}
     distil = found.distil.model_dump(mode="json", exclude_none=True) if found.distil else None
-    _print_json({"recipe": found.recipe.name, "steps": steps, "gates": gates, "distil": distil})
+    _print_json(
+        {
+            "recipe": found.recipe.name,
+            "steps": steps,
+            "quantizers": found.quantizers,
+            "gates": gates,
+            "distil": distil,
+        }
+    )
 
 
 @app.command()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from edgebert.manifest import ModelFile
 from edgebert.measured import Measured
 from edgebert.target import Target
-from edgebert.verdict import Check, Evidence, Gates, Latency, Speedup, judge, weakest
+from edgebert.verdict import Check, Evidence, Gates, Latency, Raced, Speedup, judge, weakest
 
 FLOAT_PRODUCTS = ("fp32", "fp16", "int8_weights")  # precisions that promise no int8 product
 
@@ -34,13 +34,18 @@ def speed_not_judged(target: Target) -> str | None:
     return None
 
 
-def checks(target: Target, gates: Gates, found: Measured, default: str) -> list[Check]:
-    """Every check of a bundle whose default model is `default`; those that cannot be judged here say why."""
+def checks(target: Target, gates: Gates, found: Measured, default: str, raced: Raced | None = None) -> list[Check]:
+    """Every check of a bundle whose default model is `default`; those that cannot be judged here say why.
+
+    Where its file won a race, it may not be slower than fp32 on that evidence, whatever the gates say.
+    """
     judged: list[Check | None] = []
     unjudged = speed_not_judged(target)
     for file in found.files:
         judged += _accuracy(gates, file, found.chance, found.golden_diff[file.id])
         judged += _contents(gates, target, file, found.violations[file.id])
+    if raced is not None and raced.evidence == "host":
+        gates = Gates(min_speedup=1.0).over(gates) if gates.min_speedup is None else gates
     judged += _speed(gates, found.latency, found.speedup, default, unjudged)
     peak = found.peak_memory_mb.get(default)
     judged.append(
@@ -56,8 +61,7 @@ def checks(target: Target, gates: Gates, found: Measured, default: str) -> list[
         )
     )
     judged += _accelerator(gates, target, default)
-    ratio, uncounted = gates.max_instruction_ratio, "counted by `edgebert validate --on qemu`"
-    judged.append(judge("instruction_ratio", default, None, ratio, "max", "host", not_judged=uncounted))
+    judged.append(_instructions(gates, default, raced))
     return [check for check in judged if check is not None]
 
 
@@ -115,6 +119,15 @@ def _speed(
         ),
         judge("latency_p50_ms", model, p50, gates.max_latency_p50_ms, "max", "host", "ms", not_judged=unjudged),
     ]
+
+
+def _instructions(gates: Gates, model: str, raced: Raced | None) -> Check | None:
+    most = gates.max_instruction_ratio
+    if raced is not None and raced.evidence == "emulator":
+        limit = 1.0 if most is None else most
+        return judge("instruction_ratio", model, raced.ratio, limit, "max", "emulator")
+    uncounted = "counted by `edgebert validate --on qemu`"
+    return judge("instruction_ratio", model, None, most, "max", "host", not_judged=uncounted)
 
 
 def _accelerator(gates: Gates, target: Target, model: str) -> list[Check | None]:

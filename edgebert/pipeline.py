@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from edgebert import planning, proof, quiet, recipe
+from edgebert import planning, proof, quiet, races, recipe
 from edgebert.device import bundle as bundles
 from edgebert.errors import DiskFullError, EdgeBertError, InputError, is_disk_full
 from edgebert.manifest import Manifest
+from edgebert.stages import race
 from edgebert.steps import Named, Outcome, Plan, Step
 from edgebert.store import ENTRY, Store, replace_folder
 from edgebert.training import processes
@@ -97,6 +98,7 @@ def build(
     fresh: bool = False,
     strict: bool = False,
     allow_code: bool = False,
+    rerace: bool = False,
 ) -> dict[str, Verdict]:
     """Build a recipe's bundles; the verdict of each target by name.
 
@@ -104,8 +106,8 @@ def build(
     recipe, its data or its model.
     """
     loaded = recipe.load(Path(source), list(overrides), allow_code)
-    plan = planning.plan(loaded, targets, store_root(Path(out)), allow_code)
-    outcomes = run(plan, Path(out), Unwatched(), fresh=fresh, strict=strict)
+    plan = planning.plan(loaded, targets, store_root(Path(out)), allow_code, rerace)
+    outcomes = run(plan, Path(out), Unwatched(), fresh=fresh, strict=strict, rerace=rerace)
     return {name: outcome.verdict for name, outcome in outcomes.items()}
 
 
@@ -122,6 +124,7 @@ def run(
     *,
     fresh: bool = False,
     strict: bool = False,
+    rerace: bool = False,
     finished: Callable[[Outcome], None] = lambda _: None,
 ) -> dict[str, Outcome]:
     """Run a plan and publish each target's bundle as soon as it is judged.
@@ -133,8 +136,8 @@ def run(
     check_writable(plan.store, f"EDGEBERT_STORE={plan.store}")
     store = Store(plan.store)
     store.sweep()
-    if fresh and processes.rank() == 0:
-        for step in plan.steps():
+    if processes.rank() == 0:
+        for step in plan.steps() if fresh else [one.step for one in plan.races.values() if rerace]:
             store.remove(step.stage, step.key)
     processes.meet()
     if processes.rank() > 0:
@@ -143,9 +146,22 @@ def run(
     under_way = Run(store, watch)
     outcomes = {}
     for target, step in plan.bundles.items():
+        if target in plan.races:
+            step = _raced(plan, target, under_way, fresh)
         outcomes[target] = _publish(under_way.make(step), out / plan.recipe.name, target, strict)
         finished(outcomes[target])
     return outcomes
+
+
+def _raced(plan: Plan, target: str, under_way: Run, fresh: bool) -> Step:
+    """Run a target's race, pin the winner, and find the step of its bundle."""
+    settled = plan.races[target]
+    found = race.read(under_way.make(settled.step))
+    races.pin(plan.recipe, {target: races.Pin(**found.model_dump(), key=settled.step.key)})
+    step = settled.settle(found)
+    for one in step.walk(set(under_way.made)) if fresh else ():
+        under_way.store.remove(one.stage, one.key)
+    return step
 
 
 def _help(plan: Plan, store: Store) -> None:

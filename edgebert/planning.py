@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,7 @@ from edgebert import (
     members,
     project as projects,
     provenance,
+    races,
     schooling,
     scoring,
     target as targets,
@@ -33,17 +35,24 @@ from edgebert.histograms import Method
 from edgebert.interpreters import Python
 from edgebert.project import Project
 from edgebert.quantizers import Settings
+from edgebert.races import Ground
 from edgebert.recipe import Recipe
-from edgebert.stages import bundle, export, quantize, verify
-from edgebert.steps import Plan, Step, Tell
+from edgebert.stages import bundle, export, quantize, race, verify
+from edgebert.steps import Plan, Race, Step, Tell
 from edgebert.store import key_of
 from edgebert.target import Target
+from edgebert.verdict import Raced
 
 SCORE_COUNTS = "test-scored.json"
 
 
-def plan(recipe: Recipe, names: Sequence[str] | None, store: Path, allow_code: bool = False) -> Plan:
-    """The steps for a recipe's targets (`names` restricts them). Raises InputError, MissingExtraError."""
+def plan(
+    recipe: Recipe, names: Sequence[str] | None, store: Path, allow_code: bool = False, rerace: bool = False
+) -> Plan:
+    """The steps for a recipe's targets (`names` restricts them). Raises InputError, MissingExtraError.
+
+    `rerace`: what the recipe's lock pins is raced again.
+    """
     chosen = _targets(recipe, names)
     project = projects.read(recipe, store, allow_code)
     for target in chosen.values():
@@ -53,8 +62,19 @@ def plan(recipe: Recipe, names: Sequence[str] | None, store: Path, allow_code: b
     if school is not None:
         trained = training_steps.distilled(project, school, teacher)
         project = dataclasses.replace(project, architecture=school.architecture)
-    bundles = {name: _target(project, target, teacher, trained) for name, target in chosen.items()}
-    return Plan(recipe, store, chosen, bundles, school.settings if school else None)
+    lines = {name: _Line(project, target, teacher, trained) for name, target in chosen.items()}
+    chosen_by = {name: line.quantizer(rerace) for name, line in lines.items()}
+    return Plan(
+        recipe,
+        store,
+        chosen,
+        bundles={
+            name: line.bundle(chosen_by[name].quantizers, chosen_by[name].raced) for name, line in lines.items()
+        },
+        distil=school.settings if school else None,
+        races={name: Race(one.race, lines[name].settle) for name, one in chosen_by.items() if one.race},
+        quantizers={name: f"{', '.join(one.quantizers)}: {one.why}" for name, one in chosen_by.items()},
+    )
 
 
 def _targets(recipe: Recipe, names: Sequence[str] | None) -> dict[str, Target]:
@@ -66,17 +86,92 @@ def _targets(recipe: Recipe, names: Sequence[str] | None) -> dict[str, Target]:
     return {name: listed[name] for name in names}
 
 
-def _target(project: Project, target: Target, teacher: Step, trained: Step) -> Step:
-    """The bundle of one target; `teacher` and `trained`, which ships, are one where there is no student."""
-    exported = _export(project, target, trained)
-    files = {}
-    for name in project.recipe.quantizers_for(target):
-        quantizer = members.find("quantizers", name, project.allow_code)
-        if quantizer.ID in files:
-            raise InputError(f"target '{target.name}': two quantizers make the file '{quantizer.ID}'")
-        files[quantizer.ID] = (_quantize(project, target, name, quantizer, trained, exported), quantizer)
-    verified = _verify(project, target, teacher, exported, files)
-    return _bundle(project, target, teacher, trained, verified, files)
+@dataclass(frozen=True)
+class _Choice:
+    """A target's quantizers and why they are these; `race` is the step that may yet replace them."""
+
+    quantizers: list[str]
+    why: str
+    raced: Raced | None = None
+    race: Step | None = None
+
+
+class _Line:
+    """One target's steps after training; `teacher` and `trained`, which ships, are one without a student."""
+
+    def __init__(self, project: Project, target: Target, teacher: Step, trained: Step) -> None:
+        self._project, self._target, self._teacher, self._trained = project, target, teacher, trained
+        self._exported = _export(project, target, trained)
+
+    def quantizer(self, rerace: bool) -> _Choice:
+        """Those of the recipe, of its lock, or of the profile. Raises InputError."""
+        recipe, target = self._project.recipe, self._target
+        default = target.quantizer
+        if recipe.quantize.quantizer:
+            return _Choice(recipe.quantize.quantizer, "named by the recipe")
+        if len(target.candidates) < 2 or not recipe.quantize.race:
+            return _Choice(default, "the profile's")
+        ground, lock = races.ground(target), races.lock_of(recipe).name
+        if not rerace and (pin := races.pinned(recipe, target)) is not None:
+            step = self._race(Ground(evidence=pin.evidence, on=pin.on))
+            raced = Raced(**pin.model_dump(exclude={"key"})) if step.key == pin.key else None
+            about = f"pinned in {lock} ({pin.evidence}: {pin.on})" + ("" if raced else ", raced with other files")
+            return _Choice([pin.quantizer], about, raced)
+        if isinstance(ground, str):
+            return _Choice(default, f"the profile's default, not raced: {ground}")
+        if not races.writable(recipe):
+            return _Choice(default, f"the profile's default, not raced: {lock} could not be written")
+        return _Choice(default, f"to be raced ({ground.evidence}: {ground.on})", race=self._race(ground))
+
+    def settle(self, raced: Raced) -> Step:
+        """The bundle of a race's winner."""
+        return self.bundle([raced.quantizer], raced)
+
+    def bundle(self, names: Sequence[str], raced: Raced | None) -> Step:
+        """The bundle with a file of each quantizer."""
+        project, target, exported = self._project, self._target, self._exported
+        files = {}
+        for name in names:
+            quantizer = members.find("quantizers", name, project.allow_code)
+            if quantizer.ID in files:
+                raise InputError(f"target '{target.name}': two quantizers make the file '{quantizer.ID}'")
+            files[quantizer.ID] = (_quantize(project, target, name, quantizer, self._trained, exported), quantizer)
+        verified = _verify(project, target, self._teacher, exported, files)
+        return _bundle(project, target, self._teacher, self._trained, verified, files, raced)
+
+    def _race(self, ground: Ground) -> Step:
+        project, target, exported, trained = self._project, self._target, self._exported, self._trained
+        entrants = {}
+        for name in target.candidates:
+            quantizer = members.find("quantizers", name, project.allow_code)
+            entrants[name] = _quantize(project, target, name, quantizer, trained, exported)
+        rows = accuracy_control.sampled(project.splits.dev.rows)
+
+        def work(inputs: list[Path], out: Path, tell: Tell) -> None:
+            reference, model, *made = [artifact.read(folder) for folder in inputs]
+            model = _cut(model, target)
+            encoder = tokenization.Encoder(model.folder, model.max_tokens, project.architecture.INPUTS)
+            asked = scoring.questions(project.task, encoder, rows, model.decoding)
+            feeds = [window.feeds for question in asked for window in question.windows]
+            race.run(dict(zip(entrants, made, strict=True)), reference, feeds, target, ground, out, tell)
+
+        settings = {
+            "entrants": list(entrants),
+            "ground": ground.model_dump(),
+            "rows": key_of(rows),
+            "runtime": [target.runtime.name, Python(target.runtime.environment).key],
+            "session": target.runtime.session,
+        }
+        on = f"by the instructions of an emulated {ground.on}" if ground.evidence == "emulator" else "timed here"
+        about = f"race of {', '.join(entrants)} for {target.name}, {on}"
+        modules = (
+            "edgebert.transports.qemu",
+            "edgebert.device.job",
+            "edgebert.device.measure",
+            project.task.__name__,
+        )
+        needs = ("onnxruntime", "ai_edge_litert", "numpy", "tokenizers")
+        return Step("race", about, settings, (exported, trained, *entrants.values()), modules, needs, work)
 
 
 def _shape(project: Project, target: Target) -> ExportShape:
@@ -232,6 +327,7 @@ def _bundle(
     trained: Step,
     verified: Step,
     files: dict[str, tuple[Step, ModuleType]],
+    raced: Raced | None,
 ) -> Step:
     recipe, gates = project.recipe, project.recipe.gates_for(target)
     origin = provenance.of(project, {"finetune": teacher, "export": verified.inputs[1]})
@@ -247,6 +343,7 @@ def _bundle(
                 files={name: artifact.read(folder) for name, folder in zip(files, rest, strict=True)},
                 verified=results,
                 provenance=origin,
+                raced=raced,
             ),
             out,
         )
@@ -256,6 +353,7 @@ def _bundle(
         "target": target.model_dump(mode="json"),
         "gates": gates.model_dump(),
         "provenance": origin,
+        "raced": raced.model_dump() if raced else None,
     }
     modules = tuple(f"edgebert.device.{name}" for name in ("selftest", "bundle_main", "runtimes", "measure"))
     steps = (verified, trained, *(step for step, _ in files.values()))

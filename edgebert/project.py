@@ -125,7 +125,9 @@ def check_members(project: Project, target: Target) -> None:
     """Raise InputError or MissingExtraError unless format and quantizers of the target fit and are installed."""
     form = members.find("formats", target.format)
     members.require(form.NEEDS, f"target '{target.name}'", form.EXTRA)
-    for name in project.recipe.quantizers_for(target):
+    named = project.recipe.quantizers_for(target)
+    racing = target.candidates if named == target.quantizer and project.recipe.quantize.race else []
+    for name in dict.fromkeys([*named, *racing]):
         if name in target.refuse:
             raise InputError(
                 f"target '{target.name}': quantizer '{name}' is refused: {target.refuse[name]}; "
@@ -140,5 +142,10 @@ def check_members(project: Project, target: Target) -> None:
             raise InputError(
                 f"target '{target.name}': quantizer '{name}' takes {quantizer.TAKES}, the target's format is "
                 f"{target.format}; known for it: {', '.join(fitting)}"
+            )
+        if name in racing and quantizer.tensors is None:
+            raise InputError(
+                f"target '{target.name}': candidates: '{name}' cannot race: nothing holds its files to the gates "
+                "on dev; quantizers with accuracy control can"
             )
     Python(target.runtime.environment).require()

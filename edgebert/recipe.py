@@ -65,6 +65,7 @@ class Quantize(Table):
     """What overrides the profile."""
 
     quantizer: Annotated[list[str] | None, BeforeValidator(_name_list)] = None
+    race: bool = Field(default=True, description="false: the profile's default ships, whatever its candidates")
     calibration: str = "default"
     ranges: Method | None = Field(
         default=None, description="how static ranges are taken; None: the quantizer's own"

@@ -14,7 +14,7 @@ from edgebert.manifest import Manifest
 from edgebert.recipe import Recipe
 from edgebert.store import key_of
 from edgebert.target import Target
-from edgebert.verdict import Verdict
+from edgebert.verdict import Raced, Verdict
 
 
 class Named(Protocol):
@@ -62,30 +62,46 @@ class Step:
             ]
         )
 
+    def walk(self, seen: set[str]) -> Iterator[Step]:
+        """All that it needs, inputs first, and itself; those whose key was `seen` are left out."""
+        for one in self.inputs:
+            yield from one.walk(seen)
+        if self.key not in seen:
+            seen.add(self.key)
+            yield self
+
+
+@dataclass(frozen=True)
+class Race:
+    """What settles a target's quantizer; `settle` gives the bundle's step by what the race found."""
+
+    step: Step
+    settle: Callable[[Raced], Step] = field(repr=False, compare=False)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a build, by the bundle they end in, and how a student learns, with nothing left open."""
+    """The steps of a build, by the bundle they end in, and how a student learns, with nothing left open.
+
+    Where a target has a race, its bundle here is that of the profile's default, which a race may replace.
+    `quantizers` says of each target how its quantizers were chosen.
+    """
 
     recipe: Recipe
     store: Path
     targets: dict[str, Target]
     bundles: dict[str, Step]
     distil: Distil | None = None
+    races: dict[str, Race] = field(default_factory=dict)
+    quantizers: dict[str, str] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Step]:
         """Every step once, inputs first."""
         seen: set[str] = set()
-
-        def walk(step: Step) -> Iterator[Step]:
-            for one in step.inputs:
-                yield from walk(one)
-            if step.key not in seen:
-                seen.add(step.key)
-                yield step
-
-        for last in self.bundles.values():
-            yield from walk(last)
+        for target, last in self.bundles.items():
+            if target in self.races:
+                yield from self.races[target].step.walk(seen)
+            yield from last.walk(seen)
 
 
 @dataclass(frozen=True)

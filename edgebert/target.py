@@ -82,6 +82,9 @@ class Target(Table):
     abstract: bool = False
     format: Literal["onnx", "tflite"]
     quantizer: list[str] = Field(min_length=1, description="each ships a file; the first is the default model")
+    candidates: list[str] = Field(
+        default_factory=list, description="quantizers that race for the file; the default is one of them"
+    )
     refuse: dict[str, str] = Field(
         default_factory=dict, description="quantizer -> why its files are of no use here"
     )
@@ -106,11 +109,21 @@ class Target(Table):
                 raise ValueError(fault)
         return value
 
+    @field_validator("candidates")
+    @classmethod
+    def _known_candidates(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        cls._known_quantizers(value)
+        default = info.data.get("quantizer", [])
+        if value and (len(default) != 1 or default[0] not in value):
+            raise ValueError("the target's one quantizer must be among them")
+        return sorted(value, key=lambda name: name not in default)
+
     @field_validator("refuse")
     @classmethod
     def _known_refusals(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         cls._known_quantizers(list(value))
-        if wrong := [name for name in info.data.get("quantizer", []) if name in value]:
+        own = [*info.data.get("quantizer", []), *info.data.get("candidates", [])]
+        if wrong := [name for name in own if name in value]:
             raise ValueError(f"'{wrong[0]}' is one of this target's own quantizers")
         return value
 

@@ -114,6 +114,25 @@ class Speedup(BaseModel):
     evidence: Evidence
 
 
+class Raced(Table):
+    """What a race of a profile's quantizers found.
+
+    `ratios`: what each file takes of what the fp32 file takes, in time (host) or instructions (emulator), by
+    quantizer; `failed` are those whose file does not hold its gates on dev, which cannot win.
+    """
+
+    quantizer: str
+    evidence: Literal["emulator", "host"]
+    on: str
+    ratios: dict[str, float] = Field(min_length=1)
+    failed: list[str] = Field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """Of the winner."""
+        return self.ratios[self.quantizer]
+
+
 class Check(BaseModel):
     """One measured figure against its limit."""
 

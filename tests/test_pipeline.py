@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import edgebert
-from edgebert import opening, pipeline, planning, recipe as recipes
+from edgebert import opening, pipeline, planning, races, recipe as recipes
 from edgebert.device import bundle as bundles
 from edgebert.manifest import Manifest
 from edgebert.steps import Named, Outcome, Step
 from edgebert.store import digest_of_files
+from edgebert.transports import qemu
 from tests import toy
 from tests.conftest import ROOT, Built
 
@@ -49,12 +50,19 @@ def out(built: Built, tmp_path: Path) -> Path:
 
 
 def build(
-    recipe: Path, out: Path, *overrides: str, only: str | None = PI, fresh: bool = False, strict: bool = False
+    recipe: Path,
+    out: Path,
+    *overrides: str,
+    only: str | None = PI,
+    fresh: bool = False,
+    strict: bool = False,
+    rerace: bool = False,
 ) -> tuple[list[str], dict[str, Outcome]]:
     """(stages of the steps that were run, outcomes)."""
-    plan = planning.plan(recipes.load(recipe, list(overrides)), [only] if only else None, out / ".store")
+    loaded = recipes.load(recipe, list(overrides))
+    plan = planning.plan(loaded, [only] if only else None, out / ".store", rerace=rerace)
     seen = Seen()
-    outcomes = pipeline.run(plan, out, seen, fresh=fresh, strict=strict)
+    outcomes = pipeline.run(plan, out, seen, fresh=fresh, strict=strict, rerace=rerace)
     return list(seen.ran.values()), outcomes
 
 
@@ -246,3 +254,54 @@ def test_provenance_counts_how_often_the_test_split_was_scored(built: Built, out
     other = toy.write_rows(out / "other.jsonl", toy.rows(30, 8))
     first = build(built.recipe, out, f'data.test="{other}"')[1][PI].manifest.provenance
     assert first.test_scored == 1
+
+
+def test_a_race_is_pinned_and_run_once(
+    built: Built, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shutil.copytree(built.recipe.parent, tmp_path / "project", symlinks=True) / built.recipe.name
+    counts = {"onnx_dynamic": {"dot": 80.0}, "onnx_static": {"dot": 60.0}, "reference": {"dot": 100.0}}
+    ground = races.Ground(evidence="emulator", on="cortex-a76")
+    monkeypatch.setattr(races, "ground", lambda _: ground)
+    monkeypatch.setattr(qemu, "counted", lambda *_: counts)
+    on = "quantize.race=true"
+    ran, outcomes = build(recipe, out, on)
+    assert ran.count("race") == ran.count("quantize") == ran.count("verify") == 1
+    first = outcomes[PI].manifest
+    assert first.provenance.race is not None
+    assert first.provenance.race["quantizer"] == "onnx_static"
+    [ratio] = [check for check in first.checks if check.name == "instruction_ratio"]
+    assert (ratio.measured, ratio.limit, ratio.status, ratio.evidence) == (0.6, 1.0, "pass", "emulator")
+    assert "QuantizeLinear" in first.file().ops
+
+    monkeypatch.setattr(races, "ground", lambda _: "nothing is here")  # what is pinned needs no evidence
+    ran, outcomes = build(recipe, out, on)
+    assert ran == []
+    assert outcomes[PI].manifest == first
+
+    monkeypatch.setattr(races, "ground", lambda _: ground)
+    counts["onnx_dynamic"]["dot"], counts["onnx_static"]["dot"] = 120.0, 130.0
+    ran, outcomes = build(recipe, out, on, rerace=True)
+    assert ran[0] == "race"
+    [ratio] = [check for check in outcomes[PI].manifest.checks if check.name == "instruction_ratio"]
+    assert (ratio.measured, ratio.status) == (1.2, "fail"), "slower than fp32 on the evidence"
+    assert not outcomes[PI].verdict.passed
+    assert outcomes[PI].older_kept
+
+    ran, outcomes = build(recipe, out, on, "gates.max_instruction_ratio=1.5")
+    assert outcomes[PI].verdict.passed, "who asks for it gets it"
+
+
+def test_a_race_that_was_run_with_other_files_pins_but_proves_nothing(
+    built: Built, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shutil.copytree(built.recipe.parent, tmp_path / "project", symlinks=True) / built.recipe.name
+    found = {"quantizer": "onnx_static", "evidence": "emulator", "on": "cortex-a76", "key": "of other files"}
+    pin = races.Pin.model_validate({**found, "ratios": {"onnx_static": 0.5}})
+    races.pin(recipes.load(recipe), {PI: pin})
+    monkeypatch.setattr(races, "ground", lambda _: "nothing is here")
+    _, outcomes = build(recipe, out, "quantize.race=true")
+    manifest = outcomes[PI].manifest
+    assert "QuantizeLinear" in manifest.file().ops
+    assert manifest.provenance.race is None
+    assert "instruction_ratio" not in {check.name for check in manifest.checks}

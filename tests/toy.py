@@ -133,6 +133,9 @@ seed = 2
 [model]
 source = "model"
 
+[quantize]
+race = false
+
 [data]
 train = "train.jsonl"
 dev = "dev.jsonl"

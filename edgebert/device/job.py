@@ -65,24 +65,19 @@ def run(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, 
 
 
 def count(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, Any]:
-    """Run the golden rows of `request["counted"]` between marks: for each file and row, `COUNTED` inferences.
+    """Run rows between marks: for each file and row, `COUNTED` inferences.
 
-    The emulator's plugin writes what was executed between two marks; its lines are in the order of the runs here.
+    `files` are [name, folder, entry], `rows` ids by input name. The emulator's plugin writes what was executed
+    between two marks; its lines are in the order of the runs here, each told as [name, number of the row].
     """
-    manifest = bundle.read(request["bundle"])
-    entry = bundle.model_entry(manifest, request["model"])
-    golden = bundle.golden(request["bundle"])
-    chosen = [golden[number] for number in request["counted"]]
-    feeds = [{name: np.asarray([ids]) for name, ids in row["ids"].items()} for row in chosen]
-    files = [("shipped", request["bundle"], entry)]
-    if request["reference"]:
-        files.append(("reference", request["reference"]["folder"], request["reference"]["entry"]))
+    files = request["files"]
+    feeds = [{name: np.asarray([ids]) for name, ids in row.items()} for row in request["rows"]]
     mark = ctypes.CDLL(None).getpriority
     order = []  # type: List[Any]
     done = 0
     for which, folder, one in files:
         model = runtimes.open_model(folder, one, 1)
-        for number, row in zip(request["counted"], feeds):
+        for number, row in enumerate(feeds):
             model.run(row)
             for _ in range(COUNTED):
                 mark(MARK, START)

@@ -204,7 +204,7 @@ def plan(found: Plan, store: Store) -> RenderableType:
     for name, target in found.targets.items():
         limits = found.recipe.gates_for(target).model_dump(exclude_none=True)
         listed = ", ".join(f"{key} = {value:g}" for key, value in limits.items())
-        gates.add_row(name, ", ".join(found.recipe.quantizers_for(target)), listed)
+        gates.add_row(name, found.quantizers[name], listed)
     return Group(steps, gates, *_student(found.distil))
 
 

@@ -16,7 +16,7 @@ from edgebert.lines import example
 from edgebert.manifest import Manifest, Provenance, TargetFacts
 from edgebert.store import ENTRY, digest_of_files
 from edgebert.target import Target
-from edgebert.verdict import Gates
+from edgebert.verdict import Gates, Raced
 
 STAYS_AT_HOME = {"__main__.py", "answers.py", "bundle_main.py", "job.py", "replay.py"}  # of no use in a bundle
 
@@ -34,6 +34,7 @@ class Contents:
     files: dict[str, Artifact]
     verified: Path
     provenance: dict[str, Any]
+    raced: Raced | None
 
 
 def run(contents: Contents, out: Path) -> None:
@@ -57,7 +58,7 @@ def run(contents: Contents, out: Path) -> None:
 
 def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
     target, default = contents.target, next(iter(contents.files))
-    checks = judgement.checks(target, contents.gates, found, default)
+    checks = judgement.checks(target, contents.gates, found, default, contents.raced)
     return Manifest(
         schema=1,
         name=contents.name,
@@ -93,6 +94,7 @@ def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
         provenance=Provenance(
             **_with_runtime(contents, found),
             training=contents.model.training,
+            race=contents.raced.model_dump() if contents.raced else None,
             test_scored=found.test_scored,
             built_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         ),

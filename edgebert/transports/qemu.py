@@ -57,7 +57,7 @@ def run(address: str, job: Job, options: Options) -> Observation:
         request = job.request(str(job.bundle), reference, rounds=0, sustained_s=0)
         stop = threading.Event()
         with ThreadPoolExecutor(1) as beside:
-            counting = beside.submit(_counted, job, request, cpu, room, tell.counting, stop)
+            counting = beside.submit(_counted, job, request, cpu, tell.counting, stop)
             try:
                 command = [*userland.command(place, cpu, runtime, room), "-m", "device.job", "run"]
                 answered = jobs.follow(command, {**request, "reference": None}, job.limit_s, tell.answering)
@@ -79,23 +79,44 @@ def run(address: str, job: Job, options: Options) -> Observation:
 
 
 def _counted(
-    job: Job, request: dict[str, Any], cpu: str, room: Path, tell: jobs.Tell, stop: threading.Event
+    job: Job, request: dict[str, Any], cpu: str, tell: jobs.Tell, stop: threading.Event
 ) -> Instructions | None:
     """What the plugin counts on some golden rows; None where QEMU loads no plugins."""
+    golden = bundles.golden(str(job.bundle))
+    rows = [golden[number]["ids"] for number in counted_rows(job.bundle)]
+    files = [("shipped", str(job.bundle), job.entry)]
+    if (given := request["reference"]) is not None:
+        files.append(("reference", given["folder"], given["entry"]))
+    found = counted(files, rows, cpu, job.manifest.target.runtime, job.limit_s, tell, stop)
+    return None if found is None else summary(found, [len(next(iter(row.values()))) for row in rows])
+
+
+def counted(
+    files: Sequence[tuple[str, str, dict[str, Any]]],
+    rows: Sequence[dict[str, list[int]]],
+    cpu: str,
+    runtime: str,
+    limit_s: float,
+    tell: jobs.Tell,
+    stop: threading.Event | None = None,
+) -> dict[str, dict[str, float]] | None:
+    """Instructions of one inference of each file on an emulated CPU, by class: see `means`.
+
+    `files` are (name, folder, entry), `rows` token ids by input name. None where QEMU loads no plugins. Raises
+    SurroundingsError.
+    """
     place = environments.place_of(NAME)
     if not userland.counter(place).exists():
         return None
-    chosen, counts = counted_rows(job.bundle), room / "counts.jsonl"
-    command = [
-        *userland.command(place, cpu, job.manifest.target.runtime, room, counts),
-        "-m",
-        "device.job",
-        "count",
-    ]
-    finished = jobs.follow(command, {**request, "counted": chosen}, job.limit_s, tell, stop=stop)
-    order = result_of(finished, f"the emulated {cpu}", job.limit_s, str)["order"]
-    lines = [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()]
-    return summary(order, lines, _tokens(job.bundle, chosen))
+    with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
+        room = Path(folder)
+        jobs.copy_code(room)
+        counts = room / "counts.jsonl"
+        command = [*userland.command(place, cpu, runtime, room, counts), "-m", "device.job", "count"]
+        request = {"files": [list(one) for one in files], "rows": list(rows)}
+        finished = jobs.follow(command, request, limit_s, tell, stop=stop)
+        order = result_of(finished, f"the emulated {cpu}", limit_s, str)["order"]
+        return means(order, [json.loads(line) for line in counts.read_text(encoding="ascii").splitlines()])
 
 
 def counted_rows(bundle: Path) -> list[int]:
@@ -106,8 +127,11 @@ def counted_rows(bundle: Path) -> list[int]:
     return [order[(2 * i + 1) * len(order) // (2 * count)] for i in range(count)]
 
 
-def summary(order: Sequence[tuple[str, int]], lines: Sequence[dict[str, int]], tokens: list[int]) -> Instructions:
-    """Means over the rows, each row's cheaper run; `order` says what ran up to each mark, from 1."""
+def means(order: Sequence[tuple[str, int]], lines: Sequence[dict[str, int]]) -> dict[str, dict[str, float]]:
+    """Instructions by class, the mean over the rows of each row's cheaper run, of each file by name.
+
+    `order` says of what file and row the run up to each mark was, from mark 1.
+    """
     runs: dict[tuple[str, int], dict[str, int]] = {}
     for line in lines:
         which, row = order[line["mark"] - 1]
@@ -115,21 +139,21 @@ def summary(order: Sequence[tuple[str, int]], lines: Sequence[dict[str, int]], t
         before = runs.get((which, row))
         if before is None or sum(classes.values()) < sum(before.values()):
             runs[which, row] = classes
-    means = {}
-    for which in ("shipped", "reference"):
+    found = {}
+    for which in dict.fromkeys(name for name, _ in order):
         chosen = [classes for (name, _), classes in runs.items() if name == which]
         total: Counter[str] = Counter()
         for classes in chosen:
             total.update(classes)
-        means[which] = {name: value / len(chosen) for name, value in total.items()}
-    shipped, reference = means["shipped"], means["reference"] or None
+        found[which] = {name: value / len(chosen) for name, value in total.items()}
+    return found
+
+
+def summary(found: dict[str, dict[str, float]], tokens: list[int]) -> Instructions:
+    """What was counted of the shipped file and, where it ran beside it, of the fp32 one."""
+    shipped, reference = found["shipped"], found.get("reference")
     ratio = round(sum(shipped.values()) / sum(reference.values()), 4) if reference else None
     return Instructions(rows=len(tokens), tokens=tokens, shipped=shipped, reference=reference, ratio=ratio)
-
-
-def _tokens(bundle: Path, chosen: Sequence[int]) -> list[int]:
-    rows: list[dict[str, Any]] = bundles.golden(str(bundle))
-    return [len(next(iter(rows[i]["ids"].values()))) for i in chosen]
 
 
 class _Together:

@@ -78,7 +78,8 @@ def test_several_faults_are_told_at_once(run_edgebert: Run, project: Path, verb:
         "raspberry-pi-5", "rapsberry-pi-5"
     )
     text = text.replace("seed = 2", "sede = 2").replace("epochs = 6", "epochs = -6")
-    project.write_text(text + '\n[quantize]\nquantizer = "onnx_dinamic"\n', encoding="utf-8")
+    text = text.replace("race = false", 'quantizer = "onnx_dinamic"')
+    project.write_text(text, encoding="utf-8")
     said = message(run_edgebert(verb, project, "-o", project.parent / "out"))
     named = ["sede", "finetune.epochs = -6", "text-clasification", "rapsberry-pi-5", "onnx_dinamic"]
     assert all(name in said for name in named), said

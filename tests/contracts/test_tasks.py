@@ -46,6 +46,9 @@ seed = 1
 [model]
 source = "model"
 
+[quantize]
+race = false
+
 [data]
 train = "train.jsonl"
 dev = "dev.jsonl"

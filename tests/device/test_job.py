@@ -201,13 +201,14 @@ def test_counted_rows_run_between_marks_that_their_order_tells(
 
     monkeypatch.setattr(runtimes, "open_model", opened)
     told: list[tuple[int, int]] = []
-    asked = {**request(folder, reference=reference(built, PI)), "counted": [7, 2]}
+    files = [["shipped", str(folder), {}], ["reference", "elsewhere", {}]]
+    asked = {"files": files, "rows": [golden[i]["ids"] for i in (7, 2)]}
     order = job.count(asked, lambda *at: told.append(at))["order"]
     expected: list[tuple[str, Any]] = []
     number = 0
     for which in ("shipped", "reference"):
-        for row in (7, 2):
-            one = (which, golden[row]["ids"]["input_ids"])
+        for row, chosen in enumerate((7, 2)):
+            one = (which, golden[chosen]["ids"]["input_ids"])
             expected.append(one)  # to warm up
             for _ in range(job.COUNTED):
                 number += 1
@@ -219,5 +220,8 @@ def test_counted_rows_run_between_marks_that_their_order_tells(
 
 
 def test_counting_natively_counts_nothing_and_ends_well(built: Built) -> None:
-    done = work({**request(built.bundle(PHONE)), "counted": [3]}, "count")
-    assert lines(done) == [{"done": 1, "total": 1}, {"result": {"order": [["shipped", 3]] * job.COUNTED}}]
+    folder = built.bundle(PHONE)
+    entry = bundles.model_entry(bundles.read(str(folder)), "")
+    row = bundles.golden(str(folder))[3]["ids"]
+    done = work({"files": [["shipped", str(folder), entry]], "rows": [row]}, "count")
+    assert lines(done) == [{"done": 1, "total": 1}, {"result": {"order": [["shipped", 0]] * job.COUNTED}}]

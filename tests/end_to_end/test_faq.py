@@ -22,6 +22,8 @@ task = "feature-extraction"
 targets = ["raspberry-pi-5"]
 [model]
 source = "model"
+[quantize]
+race = false
 [data]
 train = "train.jsonl"
 test = "test.jsonl"

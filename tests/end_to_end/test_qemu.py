@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edgebert import environments, opening, pipeline, planning, recipe as recipes
+from edgebert import environments, opening, pipeline, planning, races, recipe as recipes, target as targets
 from edgebert.device import bundle as bundles
 from edgebert.emulation import userland
 from edgebert.errors import SurroundingsError
@@ -180,6 +180,26 @@ def test_another_cpu_is_emulated_and_is_no_evidence_of_the_target(copy: Path, ru
     assert "cortex-a53 is not the CPU" in found.proof["not_measured"]["level"]
     shown = json.loads(run_edgebert("show", copy, "--json").stdout)
     assert (shown["level"], len(shown["proofs"])) == ("host", 1)
+
+
+def test_a_race_is_decided_by_what_the_emulator_counts(larger: Built, tmp_path: Path, run_edgebert: Run) -> None:
+    folder = shutil.copytree(larger.recipe.parent, tmp_path / "project", symlinks=True)
+    out = shutil.copytree(larger.out, tmp_path / "out", ignore=shutil.ignore_patterns("toy"))
+    recipe = folder / larger.recipe.name
+    arguments = ("build", recipe, "-t", PI_5, "-o", out, "--set", "quantize.race=true", "--json")
+    done = run_edgebert(*arguments)
+    assert done.returncode == 0, done.stderr
+    pin = races.pinned(recipes.load(recipe), targets.load(PI_5))
+    assert pin is not None
+    assert (pin.evidence, pin.on) == ("emulator", "cortex-a76")
+    assert set(pin.ratios) == {"onnx_dynamic", "onnx_static"}
+    assert all(0.1 < ratio < 1.0 for ratio in pin.ratios.values())
+    assert pin.ratio <= min(pin.ratios.values()) + races.MARGIN
+    manifest = opening.read_manifest(out / "toy" / PI_5)
+    [check] = [one for one in manifest.checks if one.name == "instruction_ratio"]
+    assert (check.measured, check.evidence, check.status) == (pin.ratio, "emulator", "pass")
+    again = run_edgebert(*arguments)
+    assert json.loads(again.stdout) == json.loads(done.stdout), "what is pinned is built from the store"
 
 
 def test_golden_rows_that_nobody_computed_fail_there(copy: Path, run_edgebert: Run) -> None:

@@ -28,7 +28,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
         "drafting",
     },
     {"recipe", "judgement"},
-    {"architectures", "formats", "transports", "steps"},
+    {"architectures", "formats", "transports", "steps", "races"},
     {"tasks", "quantizers", "sizes"},
     {"scoring", "checkpoint"},
     {"accuracy_control", "timing", "opening", "references", "learning", "grouping"},

@@ -27,14 +27,15 @@ def line(mark: int, **classes: int) -> dict[str, int]:
 def test_the_cheaper_run_of_each_row_counts_and_rows_are_averaged() -> None:
     order = [("shipped", 3), ("shipped", 3), ("shipped", 8), ("shipped", 8)]
     lines = [line(1, dot=10, load=9), line(2, dot=10, load=5), line(3, dot=30, load=5), line(4, dot=30, load=7)]
-    found = qemu.summary(order, lines, [5, 9])
+    found = qemu.summary(qemu.means(order, lines), [5, 9])
     assert found.shipped == {"dot": 20.0, "load": 5.0}
     assert (found.reference, found.ratio, found.rows, found.tokens) == (None, None, 2, [5, 9])
 
 
 def test_the_ratio_is_of_all_instructions_of_both_files() -> None:
     order = [("shipped", 3), ("reference", 3)]
-    found = qemu.summary(order, [line(1, dot=30, load=20), line(2, float_mac=90, load=10)], [5])
+    counts = qemu.means(order, [line(1, dot=30, load=20), line(2, float_mac=90, load=10)])
+    found = qemu.summary(counts, [5])
     assert found.reference == {"float_mac": 90.0, "load": 10.0}
     assert found.ratio == 0.5
 
