@@ -1,10 +1,10 @@
 """Accuracy control: an int8 file that fails its gates on dev gets precision back where it helps most for its work.
 
-First, wherever dev leaves a doubt, the ranges of activations are moved into the weights (`edgebert.equalization`),
-which costs an operator a product and no precision of weights. Where a gate still fails, products are ranked by how
-much nearer the outputs come to fp32's when that one alone stays float, for the multiply-adds it then takes in
-float, and the best are given back together, as few as hold the gates. What `min_int8_matmul_share` or
-`max_bytes_per_parameter` forbids is not given back.
+First, wherever dev leaves a doubt, the ranges of activations are moved into the weights of an ONNX graph
+(`edgebert.equalization`), which costs an operator a product and no precision of weights. Where a gate still fails,
+products are ranked by how much nearer the outputs come to fp32's when that one alone stays float, for the
+multiply-adds it then takes in float, and the best are given back together, as few as hold the gates. What
+`min_int8_matmul_share` or `max_bytes_per_parameter` forbids is not given back.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class Control:
         if self._guard.safe(plain.score):
             shutil.copytree(plain.folder, out, dirs_exist_ok=True)
             return {}
-        best = max(plain, self._attempt(self._equalized(), settings), key=Attempt.merit)
+        best = plain
+        if self._source.form == "onnx":
+            best = max(plain, self._attempt(self._equalized(), settings), key=Attempt.merit)
         given: list[str] = []
         if not self._guard.holds(best.score):
             best, given = self._give_back(best)

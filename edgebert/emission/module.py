@@ -52,7 +52,8 @@ class Lean(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy 
         self.order = [f"layer_{list(known).index(id(block.query))}" for block in blueprint.blocks]
         for number, step in enumerate(self.head.steps):
             if isinstance(step, torch.nn.Module):
-                self.add_module(f"head_{number}", step)
+                ends = number == len(self.head.steps) - 1
+                self.add_module("head_classifier" if ends else f"head_{number}", step)
         self.eval()
 
     def forward(self, *tensors: torch.Tensor, **named: torch.Tensor) -> Any:

@@ -18,15 +18,17 @@ PRECISION = "int8"
 FILE = "model.tflite"
 NEEDS_BATCHES = False
 RANGES: tuple[Method, ...] = ()
-tensors = None
+tensors = litert_weights.products
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
-    """Quantize FULLY_CONNECTED and EMBEDDING_LOOKUP of the file `source`; other operators stay float."""
+    """Quantize FULLY_CONNECTED and EMBEDDING_LOOKUP of the file `source`; other operators stay float.
+
+    Raises InputError for a name to keep float that is not there.
+    """
     from ai_edge_quantizer import recipe
 
-    litert_weights.refuse_kept_float("litert_dynamic", settings.keep_float)
-    litert_weights.quantize(source, recipe.dynamic_wi8_afp32(), out)
+    litert_weights.quantize(source, recipe.dynamic_wi8_afp32(), settings.keep_float, out)
 
 
 def violations(path: Path) -> list[str]:

@@ -20,21 +20,22 @@ FILE = "model_fp16.tflite"
 NEEDS_BATCHES = False
 RANGES: tuple[Method, ...] = ()
 tensors = None
-OPERATORS = ("FULLY_CONNECTED", "EMBEDDING_LOOKUP")  # those with weights in models of the BERT family
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
-    """Cast the weights of the file `source`; biases stay fp32. Raises InputError for weights fp16 cannot hold."""
+    """Cast the weights of the file `source`; biases stay fp32.
+
+    Raises InputError for weights fp16 cannot hold, and for a name to keep float that is not there.
+    """
     from ai_edge_quantizer import recipe_manager
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
     from edgebert.formats import tflite
 
-    litert_weights.refuse_kept_float("litert_fp16", settings.keep_float)
     rules = recipe_manager.RecipeManager()
-    for operator in OPERATORS:
+    for operator in litert_weights.READ:
         rules.add_weight_only_config(".*", operator, num_bits=16, algorithm_key=AlgorithmName.FLOAT_CASTING)
-    litert_weights.quantize(source, rules.get_quantization_recipe(), out)
+    litert_weights.quantize(source, rules.get_quantization_recipe(), settings.keep_float, out)
     if overflown := tflite.infinite(out):
         out.unlink()
         raise InputError(f"'{overflown[0]}' holds values above 65504, which fp16 cannot")

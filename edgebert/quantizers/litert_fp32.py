@@ -23,8 +23,8 @@ tensors = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
-    """Copy the file `source`."""
-    litert_weights.refuse_kept_float("litert_fp32", settings.keep_float)
+    """Copy the file `source`. Raises InputError for a name to keep float that is not there."""
+    litert_weights.kept_float(source, settings.keep_float)
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, out)
 

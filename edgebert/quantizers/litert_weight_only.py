@@ -28,8 +28,7 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
     """Quantize the weights of FULLY_CONNECTED and EMBEDDING_LOOKUP in the file `source`; biases stay fp32."""
     from ai_edge_quantizer import recipe
 
-    litert_weights.refuse_kept_float("litert_weight_only", settings.keep_float)
-    litert_weights.quantize(source, recipe.weight_only_wi8_afp32(), out)
+    litert_weights.quantize(source, recipe.weight_only_wi8_afp32(), settings.keep_float, out)
 
 
 def violations(path: Path) -> list[str]:

@@ -24,7 +24,7 @@ from tests.conftest import Built
 
 FIXED_LENGTH = 32
 NEEDS_FIXED_LENGTH = {"onnx_qnn"}  # the NPU's compiler takes no other
-CANNOT_KEEP_FLOAT = {"litert_dynamic", "litert_fp16", "litert_fp32", "litert_weight_only"}
+FLOAT_ALREADY = {"litert_fp32"}
 TAKES = {name: str(members.find("quantizers", name).TAKES) for name in members.names("quantizers")}
 CASES = [
     (name, length)
@@ -149,19 +149,37 @@ def test_keep_float_that_matches_nothing_is_an_input_error(name: str, trained: T
 
 
 @pytest.mark.parametrize("pattern", ["head/classifier", "*classifier*"])
-@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - CANNOT_KEEP_FLOAT))
+@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - FLOAT_ALREADY))
 def test_keep_float_keeps_what_its_pattern_names(name: str, pattern: str, trained: Toy, tmp_path: Path) -> None:
-    import onnx
-
     quantizer, source = members.find("quantizers", name), trained.exported[BY_NAME[name]]
     out = tmp_path / quantizer.FILE
     apply(quantizer, source, Settings(keep_float=[pattern]), trained, out)
-    kept = members.find("formats", quantizer.GIVES).inspect(out).kept_float
-    [weight] = [name for name in kept if "classifier" in name]
-    types = {tensor.name: tensor.data_type for tensor in onnx.load(str(out)).graph.initializer}
-    assert types[weight] == onnx.TensorProto.FLOAT
+    assert stored_in_fp32(quantizer.GIVES, out) == {"head/classifier"}
     found = source.model_copy(update={"file": quantizer.FILE, "folder": tmp_path})
     assert np.isfinite(outputs(found, trained.rows[:3])["logits"]).all()
+
+
+def stored_in_fp32(form: str, path: Path) -> set[str]:
+    """Names of those products whose constant is stored in fp32; TFLite: in the longest signature."""
+    import onnx
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    if form == "onnx":
+        model = onnx.load(str(path))
+        floats = {one.name for one in model.graph.initializer if one.data_type == onnx.TensorProto.FLOAT}
+        products = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm")]
+        return {node.name for node in products if floats & set(node.input[:2])}
+    file = flatbuffer_utils.read_model(str(path))
+    codes = [code.builtinCode for code in file.operatorCodes]
+    graph = max(file.subgraphs, key=lambda one: one.tensors[one.inputs[0]].shape[-1])
+    products = [op for op in graph.operators if codes[op.opcodeIndex] == schema.BuiltinOperator.FULLY_CONNECTED]
+    constants = [(op, graph.tensors[op.inputs[1]]) for op in products]
+    return {
+        "head/classifier" if op.outputs[0] in graph.outputs else graph.tensors[op.outputs[0]].name.decode()
+        for op, weights in constants
+        if weights.type == schema.TensorType.FLOAT32 and file.buffers[weights.buffer].data is not None
+    }
 
 
 def test_every_quantizer_of_a_shipped_target_is_tested_at_the_targets_kind_of_length() -> None:

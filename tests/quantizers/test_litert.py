@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgebert import artifact, members, quiet
+from edgebert import artifact, litert_weights, members, quiet
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError
 from edgebert.formats import tflite
+from edgebert.formats.onnx import multiply_adds
 from edgebert.quantizers import Settings
 from tests.conftest import Built
 
 STORED = {
     "litert_dynamic": "INT8",
+    "litert_static": "INT8",
     "litert_weight_only": "INT8",
     "litert_fp16": "FLOAT16",
     "litert_fp32": "FLOAT32",
@@ -44,7 +46,17 @@ def files(source: Artifact, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def quantized(name: str, source: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with quiet.into(out.parent / "log"):
-        members.find("quantizers", name).apply(source, Settings(), [], out)
+        members.find("quantizers", name).apply(source, Settings(), texts(), out)
+
+
+def texts() -> list[dict[str, Any]]:
+    """Ids to take ranges of."""
+    draw = np.random.default_rng(0)
+    rows = [draw.integers(5, 40, (1, length)) for length in (4, 9, 14, 20)]
+    return [
+        {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        for ids in rows
+    ]
 
 
 def read(path: Path) -> Any:
@@ -79,7 +91,7 @@ def test_every_weight_and_every_embedding_table_is_stored_in_the_files_type(
     assert {widened for *_, widened in found} == {name in WIDENED}
 
 
-@pytest.mark.parametrize("name", ["litert_dynamic", "litert_weight_only"])
+@pytest.mark.parametrize("name", ["litert_dynamic", "litert_static", "litert_weight_only"])
 def test_int8_weights_have_a_scale_for_each_channel(name: str, files: dict[str, Path]) -> None:
     for _, tensor, _ in weights(read(files[name])):
         assert len(tensor.quantization.scale) == tensor.shape[0]
@@ -88,7 +100,7 @@ def test_int8_weights_have_a_scale_for_each_channel(name: str, files: dict[str, 
 
 def test_products_of_widened_weights_are_not_counted_as_int8(files: dict[str, Path]) -> None:
     shares = {name: tflite.inspect(path).int8_matmul_share for name, path in files.items()}
-    assert shares == {"litert_dynamic": 1.0, "litert_weight_only": 0.0, "litert_fp16": 0.0, "litert_fp32": 0.0}
+    assert shares == {name: float(name in ("litert_dynamic", "litert_static")) for name in STORED}
     kept = {name: len(tflite.inspect(path).kept_float) for name, path in files.items()}
     assert kept["litert_dynamic"] == kept["litert_weight_only"] == 0
     assert kept["litert_fp16"] == kept["litert_fp32"] == 4 + 5 + 2  # queries apart in the last layer
@@ -96,6 +108,39 @@ def test_products_of_widened_weights_are_not_counted_as_int8(files: dict[str, Pa
 
 def test_fp32_is_the_file_as_exported(files: dict[str, Path], source: Artifact) -> None:
     assert files["litert_fp32"].read_bytes() == source.path.read_bytes()
+
+
+def test_products_are_named_as_in_the_onnx_graph(source: Artifact, built: Built) -> None:
+    found = [artifact.read(folder) for folder in (built.out / ".store").glob("export-*")]
+    [other] = [one for one in found if one.form == "onnx"]
+    ours, theirs = litert_weights.products(source.path), multiply_adds(other.path)
+    assert set(ours) == set(theirs)
+    rounds = [name for name in ours if name.startswith("layer.0/")]
+    assert len({ours[name] / theirs[name] for name in rounds}) == 1, "the same work, at another length"
+
+
+@pytest.mark.parametrize("name", ["litert_dynamic", "litert_static", "litert_weight_only"])
+def test_a_kept_product_is_float_in_every_signature(name: str, source: Artifact, tmp_path: Path) -> None:
+    out = tmp_path / "model.tflite"
+    keep = Settings(keep_float=["layer.1/ffn/*", "embeddings/words"])
+    with quiet.into(tmp_path / "log"):
+        members.find("quantizers", name).apply(source.path, keep, texts(), out)
+    model = read(out)
+    floats = [(kind, tuple(tensor.shape)) for kind, tensor, _ in weights(model) if tensor.type == 0]
+    assert len(floats) == 3 * len(model.subgraphs)
+    assert {kind for kind, _ in floats} == {"FULLY_CONNECTED", "EMBEDDING_LOOKUP"}
+
+
+def test_static_ranges_are_those_of_texts_that_a_signature_holds(source: Artifact) -> None:
+    from edgebert.quantizers import litert_static
+
+    found = litert_static._by_signature(source.path, texts())
+    assert {name: len(rows) for name, rows in found.items()} == {"tokens_16": 3, "tokens_32": 4}
+    for name, rows in found.items():
+        assert {ids.shape for row in rows for ids in row.values()} == {(1, int(name.split("_")[1]))}
+        assert {ids.dtype for row in rows for ids in row.values()} == {np.dtype(np.int32)}
+    [only] = litert_static._by_signature(source.path, texts()[3:])["tokens_16"]
+    assert only["attention_mask"].all(), "longer texts are cut where no other is there"
 
 
 @pytest.mark.parametrize("operator", ["FULLY_CONNECTED", "EMBEDDING_LOOKUP"])
