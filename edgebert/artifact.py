@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+Form = Literal["onnx", "tflite"]  # of a graph file
 FILE = "artifact.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -37,6 +38,22 @@ class Signature(BaseModel):
     outputs: list[Tensor]
 
 
+class Graph(BaseModel):
+    """What a graph file holds.
+
+    `int8_matmul_share` is, of the multiply-adds of matrix products with a constant operand, the share whose
+    constant is an 8-bit integer; products of two activations (Q.K and attention.V) do not count. `kept_float`
+    names the constants of such products that are not.
+    """
+
+    ops: dict[str, int]
+    int8_matmul_share: float
+    kept_float: list[str]
+    opset: int | None
+    ir_version: int | None
+    flex_ops: int = 0
+
+
 class Artifact(BaseModel):
     """What a stage hands to the next.
 
@@ -45,7 +62,7 @@ class Artifact(BaseModel):
     the dev split said of each seed that was trained; `control` what accuracy control did to a quantized file.
     """
 
-    form: Literal["torch", "onnx", "tflite"]
+    form: Literal["torch"] | Form
     architecture: str
     task: str | None = None
     labels: list[str] = Field(default_factory=list)

@@ -72,7 +72,9 @@ class Userland:
 
 
 KNOWN: dict[str, Environment | Userland] = {
-    "optimum": Environment("opens bundles in Optimum's ORTModel classes", ("torch==2.13.0",)),
+    "optimum": Environment(
+        "exports through Optimum, and opens bundles in its ORTModel classes", ("torch==2.13.0",)
+    ),
     "onnxruntime-oldest": Environment("ONNX Runtime 1.17, the oldest that the CPU profiles allow"),
     "tflite-runtime-2.14": Environment("TensorFlow Lite Runtime 2.14, of older images", newest_python=(3, 11)),
     "qemu": Userland("emulated ARM boards for `validate --on qemu`"),

@@ -8,6 +8,8 @@ outputs are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,12 +18,21 @@ from edgebert.emission import Emission
 from edgebert.emission.attention import MASKED
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """The folder that a model was read from, as transformers wrote it, and the task it was read for."""
+
+    folder: Path
+    task: str
+
+
 class Exportable(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy here
     """A model with its mask made here and a tuple of outputs.
 
     `forward` is a task's, with its model and architecture given: feeds for the model and a mask float32
     [batch, tokens] to tensors by name. `outputs` names those of the file in order; `per_token` says that their
-    axis 1 is that of the tokens. `emission` is what an ONNX graph of it is written from, None where it is traced.
+    axis 1 is that of the tokens. `emission` is what an ONNX graph of it is written from, None where it is traced;
+    `checkpoint` what exporters read that take no module.
     """
 
     def __init__(
@@ -32,12 +43,13 @@ class Exportable(torch.nn.Module):  # type: ignore[misc]  # torch is not read by
         outputs: tuple[str, ...],
         per_token: bool,
         emission: Emission | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.compute = forward
         self.inputs, self.outputs, self.per_token = inputs, outputs, per_token
-        self.emission = emission
+        self.emission, self.checkpoint = emission, checkpoint
         self.eval()  # on the wrapper itself, or the exported graph keeps dropout
 
     def forward(self, *tensors: torch.Tensor, **named: torch.Tensor) -> Any:

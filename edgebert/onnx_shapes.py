@@ -11,11 +11,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edgebert.onnx_graph import constants as constant_tensors, drop_unread
+from edgebert.onnx_graph import constants as constant_tensors, drop_identities, drop_unread
 
 Dims = list[int | str | None]  # of one tensor: a size, the name of a size, or unknown
 
 _OPSET = 15  # from here on Shape can read a single dimension
+
+
+def normalise(model: Any, ir_version: int | None) -> None:
+    """Take out of a traced graph what hides weights and shapes from quantizers and runtimes, and who traced it.
+
+    `ir_version`: what the file is to be read by; the library writes its newest, which older runtimes refuse.
+    """
+    if ir_version is not None:
+        model.ir_version = ir_version
+    del model.graph.value_info[:]
+    drop_identities(model)
+    fold_shapes(model)
+    model.producer_name, model.producer_version = "edgebert", ""
 
 
 def fold_shapes(model: Any) -> bool:

@@ -191,18 +191,18 @@ def _cut(trained: Artifact, target: Target) -> Artifact:
 
 
 def _export(project: Project, target: Target, trained: Step) -> Step:
-    form, shape = members.find("formats", target.format), _shape(project, target)
+    name = project.recipe.format_for(target)
+    form, shape = projects.format_of(project, target), _shape(project, target)
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         export.run(artifact.read(inputs[0]), project.task, project.architecture, form, shape, out)
 
     lengths = f"{', '.join(map(str, shape.buckets))} tokens" if shape.buckets else "any length"
-    settings = {"format": target.format, "shape": shape.model_dump()}
+    settings = {"format": name, "shape": shape.model_dump(), "environment": Python(form.ENVIRONMENT).key}
     modules = (form.__name__, project.task.__name__, project.architecture.__name__)
-    about = f"export to {target.format}, {lengths}"
-    if target.format == "onnx":
-        why = project.architecture.TRACED
-        about += ", emitted from the weights" if why is None else f", traced: {why}"
+    about = f"export to {form.GIVES}, {lengths}, {form.way(project.architecture.TRACED)}"
+    if name != form.GIVES:
+        about += f", as the {'profile' if name == target.format else 'recipe'} asks"
     return Step("export", about, settings, (trained,), modules, form.NEEDS, work)
 
 
@@ -262,7 +262,7 @@ def _verify(
     files: dict[str, tuple[Step, ModuleType]],
 ) -> Step:
     recipe, host, python = project.recipe, measure.host(), Python(target.runtime.environment)
-    form = members.find("formats", target.format)
+    form = projects.format_of(project, target)
     golden = recipe.bundle.golden
     texts = calibration.load("default", recipe.folder)[1] if golden == "own" else None
     # the CPU stands in for an accelerator: its threads would say nothing of the target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgebert import data, members, sources, tables
@@ -123,7 +124,7 @@ def _splits(recipe: Recipe, task: Any, faults: list[str]) -> Splits | None:
 
 def check_members(project: Project, target: Target) -> None:
     """Raise InputError or MissingExtraError unless format and quantizers of the target fit and are installed."""
-    form = members.find("formats", target.format)
+    form = format_of(project, target)
     members.require(form.NEEDS, f"target '{target.name}'", form.EXTRA)
     named = project.recipe.quantizers_for(target)
     racing = target.candidates if named == target.quantizer and project.recipe.quantize.race else []
@@ -135,17 +136,30 @@ def check_members(project: Project, target: Target) -> None:
             )
         quantizer = members.find("quantizers", name, project.allow_code)
         members.require(quantizer.NEEDS, f"quantizer '{name}'", quantizer.EXTRA)
-        if target.format != quantizer.TAKES:
-            fitting = [
-                n for n in members.names("quantizers") if target.format == members.find("quantizers", n).TAKES
-            ]
+        if quantizer.TAKES != form.GIVES:
+            fitting = [n for n in members.names("quantizers") if members.find("quantizers", n).TAKES == form.GIVES]
             raise InputError(
                 f"target '{target.name}': quantizer '{name}' takes {quantizer.TAKES}, the target's format is "
-                f"{target.format}; known for it: {', '.join(fitting)}"
+                f"{form.GIVES}; known for it: {', '.join(fitting)}"
             )
         if name in racing and quantizer.tensors is None:
             raise InputError(
                 f"target '{target.name}': candidates: '{name}' cannot race: nothing holds its files to the gates "
                 "on dev; quantizers with accuracy control can"
             )
-    Python(target.runtime.environment).require()
+    for environment in (form.ENVIRONMENT, target.runtime.environment):
+        Python(environment).require()
+
+
+def format_of(project: Project, target: Target) -> ModuleType:
+    """The format of a target's files. Raises InputError where it does not fit the target or the task."""
+    name = project.recipe.format_for(target)
+    form, own = members.find("formats", name, project.allow_code), members.find("formats", target.format)
+    if form.GIVES != own.GIVES:
+        raise InputError(
+            f"target '{target.name}': [export] format = '{name}' gives {form.GIVES}, this target takes "
+            f"{own.GIVES}; for other targets alone, set it in [target.NAME.export]"
+        )
+    if (fault := form.fault(project.task.NAME)) is not None:
+        raise InputError(f"target '{target.name}': format '{name}': {fault}")
+    return form

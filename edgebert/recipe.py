@@ -73,6 +73,12 @@ class Quantize(Table):
     keep_float: list[str] = Field(default_factory=list, description="name patterns of tensors that stay float")
 
 
+class Export(Table):
+    """How a graph is made of the trained model."""
+
+    format: str | None = Field(default=None, description="one that gives files of the profile's form")
+
+
 class BundleSettings(Table):
     """What the bundle carries."""
 
@@ -82,6 +88,7 @@ class BundleSettings(Table):
 class TargetOverride(Table):
     """What a recipe changes for one target."""
 
+    export: Export = Export()
     gates: Gates = Gates()
 
 
@@ -97,6 +104,7 @@ class Recipe(Table):
     decoding: dict[str, Any] = Field(default_factory=dict, description="what the task's decoder goes by")
     finetune: Finetune | None = None
     distil: Distil | None = None
+    export: Export = Export()
     quantize: Quantize = Quantize()
     bundle: BundleSettings = BundleSettings()
     gates: Gates = Gates()
@@ -111,6 +119,11 @@ class Recipe(Table):
         """Built-in < profile < [gates] < [target.NAME.gates]."""
         own = self.target[target.name].gates if target.name in self.target else Gates()
         return own.over(self.gates.over(target.gates.over(BUILT_IN)))
+
+    def format_for(self, target: Target) -> str:
+        """Profile < [export] < [target.NAME.export]."""
+        own = self.target[target.name].export.format if target.name in self.target else None
+        return own or self.export.format or target.format
 
     def quantizers_for(self, target: Target) -> list[str]:
         """The recipe's quantizers where it names some, else the profile's."""
@@ -149,10 +162,14 @@ def _name_faults(table: dict[str, Any], path: Path, allow_code: bool) -> list[st
         faults += [members.check("quantizers", name, allow_code) for name in quantizers]
         if isinstance(spec := quantize.get("calibration"), str):
             faults.append(calibration.check(spec, path.parent))
+    overrides = table.get("target")
+    tables_of_targets = list(overrides.values()) if isinstance(overrides, dict) else []
+    for one in (table, *(each for each in tables_of_targets if isinstance(each, dict))):
+        if isinstance(export := one.get("export"), dict):
+            faults += [members.check("formats", name, allow_code) for name in _texts([export.get("format")])]
     names = _texts(table.get("targets"))
     faults += [_target_fault(name, path.parent) for name in names]
     known = {Path(name).stem if "/" in name else name for name in names}
-    overrides = table.get("target")
     for name in overrides if isinstance(overrides, dict) and isinstance(table.get("targets"), list) else {}:
         if name not in known:
             faults.append(f"[target.{name}] changes a target that `targets` does not list")

@@ -80,7 +80,7 @@ class Target(Table):
     description: str = ""
     extends: str | None = None
     abstract: bool = False
-    format: Literal["onnx", "tflite"]
+    format: str = Field(description="how files are made, and so their form")
     quantizer: list[str] = Field(min_length=1, description="each ships a file; the first is the default model")
     candidates: list[str] = Field(
         default_factory=list, description="quantizers that race for the file; the default is one of them"
@@ -95,6 +95,13 @@ class Target(Table):
     shape: Shape = Shape()
     gates: Gates = Gates()
     sources: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if (fault := members.check("formats", value)) is not None:
+            raise ValueError(fault)
+        return value
 
     @field_validator("quantizer", mode="before")
     @classmethod

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgebert import onnx_shapes
 from edgebert.formats import ExportShape, onnx as onnx_format
 from edgebert.onnx_shapes import fold_shapes
 from tests import toy
@@ -265,7 +266,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for folds in (True, False):
             with pytest.MonkeyPatch.context() as patch:
                 if not folds:
-                    patch.setattr(onnx_format, "fold_shapes", lambda model: False)
+                    patch.setattr(onnx_shapes, "fold_shapes", lambda model: False)
                 out = folder / f"{kind}-{folds}" / "model.onnx"
                 onnx_format.export(toy.exportable(torch_model), shape, out)
             found[kind if folds else f"{kind}, unfolded"] = onnx.load(str(out))

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from edgebert.artifact import Signature
+from edgebert.artifact import Form, Graph, Signature
 from edgebert.tables import Table
 
 
@@ -21,33 +21,29 @@ class ExportShape(Table):
     dtype: Literal["int64", "int32"] = "int64"
 
 
-class Graph(Table):
-    """What a graph file holds.
+class Format(Protocol):
+    """What a module in this folder offers.
 
-    `int8_matmul_share` is, of the multiply-adds of matrix products with a constant operand, the share whose
-    constant is an 8-bit integer; products of two activations (Q.K and attention.V) do not count. `kept_float`
-    names the constants of such products that are not.
+    `GIVES` is the form of its files, which quantizers take; the format of that name is the form's own, and others
+    are chosen by a profile or a recipe. `ENVIRONMENT` is where it exports, as doctor knows it; empty: in our own.
     """
 
-    ops: dict[str, int]
-    int8_matmul_share: float
-    kept_float: list[str]
-    opset: int | None
-    ir_version: int | None
-    flex_ops: int = 0
-
-
-class Format(Protocol):
-    """What a module in this folder offers."""
-
     NAME: str
+    GIVES: Form
 
     @property
     def NEEDS(self) -> tuple[str, ...]:
         """Packages that must be importable."""
 
     EXTRA: str
+    ENVIRONMENT: str
     FILE: str
+
+    def fault(self, task: str) -> str | None:
+        """Why a model of this task cannot be exported so, or None."""
+
+    def way(self, traced: str | None) -> str:
+        """How the graph is made, for a plan; `traced`: why the architecture's graphs are not emitted, or None."""
 
     def export(self, module: Any, shape: ExportShape, out: Path) -> Signature:
         """Write the fp32 graph of a torch module (`exportable.Exportable`) to `out` and tell its signature."""

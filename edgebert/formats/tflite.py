@@ -7,14 +7,26 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from edgebert.artifact import Signature, Tensor
-from edgebert.formats import ExportShape, Graph
+from edgebert.artifact import Form, Graph, Signature, Tensor
+from edgebert.formats import ExportShape
 from edgebert.litert_sharing import unfolded
 
 NAME = "tflite"
+GIVES: Form = "tflite"
 NEEDS = ("torch", "litert_torch", "ai_edge_litert")
 EXTRA = "tflite"
+ENVIRONMENT = ""
 FILE = "model.tflite"
+
+
+def fault(task: str) -> str | None:
+    """None: every task's outputs can be written."""
+    return None
+
+
+def way(traced: str | None) -> str:
+    """Always by the one converter."""
+    return "converted by litert-torch"
 
 
 def export(module: Any, shape: ExportShape, out: Path) -> Signature:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert.formats.onnx import multiply_adds
 from edgebert.histograms import Method
 from edgebert.onnx_gelu import tanh_gelu
 from edgebert.onnx_graph import (
@@ -18,6 +17,7 @@ from edgebert.onnx_graph import (
     select,
     share_tables,
 )
+from edgebert.onnx_inspection import multiply_adds
 from edgebert.quantizers import Settings
 from edgebert.tokenization import Feeds
 

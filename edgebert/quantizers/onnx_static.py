@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebert.formats.onnx import multiply_adds
 from edgebert.histograms import Method, measured
 from edgebert.onnx_gelu import tanh_gelu
 from edgebert.onnx_graph import (
@@ -17,6 +16,7 @@ from edgebert.onnx_graph import (
     select,
     share_tables,
 )
+from edgebert.onnx_inspection import multiply_adds
 from edgebert.quantizers import Settings
 from edgebert.static_ranges import calibrated
 from edgebert.tokenization import Feeds

@@ -112,7 +112,7 @@ def _with_runtime(contents: Contents, found: measured.Measured) -> dict[str, Any
 def _write_config(contents: Contents, out: Path) -> None:
     """The model's config; for ONNX with the entry that makes transformers.js take the int8 file."""
     config = json.loads((contents.model.folder / "config.json").read_text(encoding="utf-8"))
-    if contents.target.format == "onnx":
+    if any(one.form == "onnx" for one in contents.files.values()):
         config["transformers.js_config"] = {"dtype": "q8" if "int8" in contents.files else "fp16"}
     (out / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -24,17 +24,18 @@ def run(
     source: Artifact, task: Task, architecture: Architecture, form: ModuleType, shape: ExportShape, out: Path
 ) -> Artifact:
     """Write the graph to `out`. Raises EdgeBertError where its outputs are not torch's."""
-    from edgebert.exportable import Exportable
+    from edgebert.exportable import Checkpoint, Exportable
 
     model = task.model(source.folder, None, source.decoding).eval()
     compute = forward_of(task, model, architecture)
     blueprint = architecture.blueprint(model)
     emission = None if blueprint is None else Emission(blueprint, task.head(model, blueprint))
-    module = Exportable(model, compute, architecture.INPUTS, task.OUTPUTS, task.PER_TOKEN, emission)
+    read = Checkpoint(source.folder, task.NAME)
+    module = Exportable(model, compute, architecture.INPUTS, task.OUTPUTS, task.PER_TOKEN, emission, read)
     signature = form.export(module, shape, out / form.FILE)
     artifact = source.model_copy(
         update={
-            "form": form.NAME,
+            "form": form.GIVES,
             "file": form.FILE,
             "signature": signature,
             "buckets": shape.buckets,

@@ -12,7 +12,7 @@ import pytest
 
 from edgebert import members, tables
 from edgebert.architectures import Architecture, albert, bert, distilbert, electra, mobilebert
-from edgebert.formats import Format, onnx, tflite
+from edgebert.formats import Format, onnx, optimum, tflite
 from edgebert.quantizers import (
     Quantizer,
     litert_dynamic,
@@ -63,7 +63,7 @@ QUANTIZERS: list[Quantizer] = [
     onnx_static,
     onnx_tensorrt,
 ]
-FORMATS: list[Format] = [onnx, tflite]
+FORMATS: list[Format] = [onnx, optimum, tflite]
 TRANSPORTS: list[Transport] = [adb, local, qemu, ssh]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,

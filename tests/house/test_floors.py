@@ -12,13 +12,14 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
-    {"errors", "device", "quiet", "fingerprint", "emission", "plain"},
+    {"errors", "device", "quiet", "fingerprint", "emission", "plain", "workers"},
     {"emulation", "exportable", "jobs", "lines", "training"},
     {"members", "store", "tables", "tokenization", "onnx_graph", "environments"} | {"android", "litert_sharing"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"litert_weights"}
     | {"onnx_shapes", "onnx_gelu"},
-    {"target", "manifest", "intervals", "recognition", "equalization", "distillation", "faq", "histograms"},
+    {"target", "manifest", "intervals", "recognition", "equalization", "distillation", "faq", "histograms"}
+    | {"onnx_inspection"},
     {
         "calibration",
         "masking",

@@ -13,7 +13,7 @@ from edgebert import artifact, litert_weights, members, quiet
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError
 from edgebert.formats import tflite
-from edgebert.formats.onnx import multiply_adds
+from edgebert.onnx_inspection import multiply_adds
 from edgebert.quantizers import Settings
 from tests.conftest import Built
 
