@@ -13,6 +13,7 @@ from edgebert.tables import Table
 from edgebert.target import data_folder
 
 T = TypeVar("T")
+FEWEST = 8  # texts that ranges can be taken of
 
 
 class Spec(Table):
@@ -24,7 +25,7 @@ class Spec(Table):
         default="both", description="sentences of `file`, rows of the recipe's train split, or half of each"
     )
     file: str | None = Field(default=None, description="one sentence a line, beside the TOML")
-    rows: int = Field(default=128, ge=8, le=100_000)
+    rows: int = Field(default=128, ge=FEWEST, le=100_000)
 
 
 def names() -> list[str]:
@@ -59,15 +60,22 @@ def load(name: str, beside: Path) -> tuple[Spec, list[str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: file = '{spec.file}': {error}") from None
     sentences = [line.strip() for line in lines if line.strip()]
-    if len(sentences) < 8:
-        raise InputError(f"{path}: {spec.file} holds {len(sentences)} sentences; ranges need at least 8")
+    if len(sentences) < FEWEST:
+        raise InputError(f"{path}: {spec.file} holds {len(sentences)} sentences; ranges need at least {FEWEST}")
     return spec, sentences
 
 
 def rows(spec: Spec, sentences: list[T], train: list[T]) -> list[T]:
-    """The rows to run, evenly drawn from both sources and always the same ones."""
+    """The rows to run, evenly drawn from both sources and always the same ones.
+
+    Raises InputError where there are too few.
+    """
     if spec.source == "both":
         return _spread(train, spec.rows // 2) + _spread(sentences, spec.rows - spec.rows // 2)
+    if spec.source == "train" and len(train) < FEWEST:
+        raise InputError(
+            f"calibration '{spec.name}': data.train holds {len(train)} rows; ranges need at least {FEWEST}"
+        )
     return _spread(train if spec.source == "train" else sentences, spec.rows)
 
 

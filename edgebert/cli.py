@@ -55,6 +55,8 @@ def build(
     loaded = recipes.load(recipe, overrides, allow_code)
     plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code, rerace)
     with _progress_console() as console, progress.Bars(console) as bars:
+        for warning in plan.warnings:
+            console.print(f"warning: {warning}", style="yellow", markup=False)
         outcomes = pipeline.run(plan, out, bars, fresh=fresh, strict=strict, rerace=rerace)
     if not outcomes:  # one of several processes that is not the first: it has helped, and says nothing
         raise typer.Exit(0)
@@ -100,6 +102,7 @@ def plan(
             "recipe": found.recipe.name,
             "steps": steps,
             "quantizers": found.quantizers,
+            "warnings": found.warnings,
             "gates": gates,
             "distil": distil,
         }

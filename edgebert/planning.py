@@ -18,6 +18,7 @@ from edgebert import (
     members,
     project as projects,
     provenance,
+    quantizing_steps,
     races,
     schooling,
     scoring,
@@ -25,19 +26,14 @@ from edgebert import (
     tokenization,
     training_steps,
 )
-from edgebert.accuracy_control import Guard
-from edgebert.artifact import Artifact
-from edgebert.data import Row
 from edgebert.device import measure
 from edgebert.errors import InputError, nearest
 from edgebert.formats import ExportShape
-from edgebert.histograms import Method
 from edgebert.interpreters import Python
 from edgebert.project import Project
-from edgebert.quantizers import Settings
 from edgebert.races import Ground
 from edgebert.recipe import Recipe
-from edgebert.stages import bundle, export, quantize, race, verify
+from edgebert.stages import bundle, export, race, verify
 from edgebert.steps import Plan, Race, Step, Tell
 from edgebert.store import key_of
 from edgebert.target import Target
@@ -73,6 +69,7 @@ def plan(
         },
         distil=school.settings if school else None,
         races={name: Race(one.race, lines[name].settle) for name, one in chosen_by.items() if one.race},
+        warnings=list(dict.fromkeys(one for line in lines.values() for one in line.warnings)),
         quantizers={name: f"{', '.join(one.quantizers)}: {one.why}" for name, one in chosen_by.items()},
     )
 
@@ -102,6 +99,7 @@ class _Line:
     def __init__(self, project: Project, target: Target, teacher: Step, trained: Step) -> None:
         self._project, self._target, self._teacher, self._trained = project, target, teacher, trained
         self._exported = _export(project, target, trained)
+        self.warnings: list[str] = []
 
     def quantizer(self, rerace: bool) -> _Choice:
         """Those of the recipe, of its lock, or of the profile. Raises InputError."""
@@ -135,21 +133,28 @@ class _Line:
             quantizer = members.find("quantizers", name, project.allow_code)
             if quantizer.ID in files:
                 raise InputError(f"target '{target.name}': two quantizers make the file '{quantizer.ID}'")
-            files[quantizer.ID] = (_quantize(project, target, name, quantizer, self._trained, exported), quantizer)
+            files[quantizer.ID] = (self._quantized(name, quantizer), quantizer)
         verified = _verify(project, target, self._teacher, exported, files)
         return _bundle(project, target, self._teacher, self._trained, verified, files, raced)
+
+    def _quantized(self, name: str, quantizer: ModuleType) -> Step:
+        if quantizer.NEEDS_BATCHES and (warning := quantizing_steps.strange_texts(self._project)) is not None:
+            self.warnings.append(warning)
+        return quantizing_steps.quantized(
+            self._project, self._target, name, quantizer, self._trained, self._exported
+        )
 
     def _race(self, ground: Ground) -> Step:
         project, target, exported, trained = self._project, self._target, self._exported, self._trained
         entrants = {}
         for name in target.candidates:
             quantizer = members.find("quantizers", name, project.allow_code)
-            entrants[name] = _quantize(project, target, name, quantizer, trained, exported)
+            entrants[name] = self._quantized(name, quantizer)
         rows = accuracy_control.sampled(project.splits.dev.rows)
 
         def work(inputs: list[Path], out: Path, tell: Tell) -> None:
             reference, model, *made = [artifact.read(folder) for folder in inputs]
-            model = _cut(model, target)
+            model = quantizing_steps.cut(model, target)
             encoder = tokenization.Encoder(model.folder, model.max_tokens, project.architecture.INPUTS)
             asked = scoring.questions(project.task, encoder, rows, model.decoding)
             feeds = [window.feeds for question in asked for window in question.windows]
@@ -185,11 +190,6 @@ def _shape(project: Project, target: Target) -> ExportShape:
     )
 
 
-def _cut(trained: Artifact, target: Target) -> Artifact:
-    """The trained model as the target has it: no text is longer than its longest bucket."""
-    return trained.model_copy(update={"max_tokens": min(trained.max_tokens, target.shape.max_tokens)})
-
-
 def _export(project: Project, target: Target, trained: Step) -> Step:
     name = project.recipe.format_for(target)
     form, shape = projects.format_of(project, target), _shape(project, target)
@@ -204,54 +204,6 @@ def _export(project: Project, target: Target, trained: Step) -> Step:
     if name != form.GIVES:
         about += f", as the {'profile' if name == target.format else 'recipe'} asks"
     return Step("export", about, settings, (trained,), modules, form.NEEDS, work)
-
-
-def _quantize(
-    project: Project, target: Target, name: str, quantizer: ModuleType, trained: Step, exported: Step
-) -> Step:
-    spec, sentences = calibration.load(project.recipe.quantize.calibration, project.recipe.folder)
-    rows: list[Row] = []
-    if quantizer.NEEDS_BATCHES:
-        rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
-    keep_float = [*project.architecture.KEEP_FLOAT, *project.recipe.quantize.keep_float]
-    keep = Settings(keep_float=keep_float, ranges=_ranges(project, name, quantizer))
-    limits = accuracy_control.limits(project.recipe.gates_for(target), quantizer)
-    dev = accuracy_control.sampled(project.splits.dev.rows) if limits is not None else []
-
-    def work(inputs: list[Path], out: Path, tell: Tell) -> None:
-        source, model = artifact.read(inputs[0]), _cut(artifact.read(inputs[1]), target)
-        encoder = tokenization.Encoder(model.folder, model.max_tokens, project.architecture.INPUTS)
-        asked = scoring.questions(project.task, encoder, rows, model.decoding)
-        batches = [window.feeds for question in asked for window in question.windows]
-        guard = None
-        if limits is not None:
-            held = scoring.questions(project.task, encoder, dev, model.decoding)
-            guard = Guard(project.task, model.labels, model.decoding, held, limits)
-        quantize.run(source, name, quantizer, keep, batches, guard, out, tell)
-
-    settings = {
-        "quantizer": name,
-        "settings": keep.model_dump(),
-        "rows": key_of(rows),
-        "max_tokens": target.shape.max_tokens,
-    }
-    about = f"quantize with {name}" + (f", calibrated on {len(rows)} rows" if rows else "")
-    modules = (quantizer.__name__, project.task.__name__, training_steps.decoder(project))
-    if limits is not None:
-        settings |= {"limits": dataclasses.asdict(limits), "dev": key_of(dev)}
-        about += f", held against {len(dev)} dev rows"
-    return Step("quantize", about, settings, (exported, trained), modules, quantizer.NEEDS, work)
-
-
-def _ranges(project: Project, name: str, quantizer: ModuleType) -> Method:
-    """How static ranges are taken. Raises InputError where the quantizer cannot take them so."""
-    asked: Method | None = project.recipe.quantize.ranges
-    if asked is None:
-        return quantizer.RANGES[0] if quantizer.RANGES else "minmax"
-    if asked not in quantizer.RANGES:
-        told = f"known of it: {', '.join(quantizer.RANGES)}" if quantizer.RANGES else "it measures none"
-        raise InputError(f"[quantize] ranges = '{asked}': {name} cannot take ranges so; {told}")
-    return asked
 
 
 def _verify(
@@ -272,7 +224,7 @@ def _verify(
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         teacher, reference, *rest = [artifact.read(folder) for folder in inputs]
         job = verify.Work(
-            teacher=_cut(teacher, target),
+            teacher=quantizing_steps.cut(teacher, target),
             reference=reference,
             shipped=dict(zip(files, rest, strict=True)),
             quantizers={name: quantizer for name, (_, quantizer) in files.items()},
@@ -339,7 +291,7 @@ def _bundle(
                 name=recipe.name,
                 target=target,
                 gates=gates,
-                model=_cut(artifact.read(model), target),
+                model=quantizing_steps.cut(artifact.read(model), target),
                 files={name: artifact.read(folder) for name, folder in zip(files, rest, strict=True)},
                 verified=results,
                 provenance=origin,

@@ -84,7 +84,7 @@ class Plan:
     """The steps of a build, by the bundle they end in, and how a student learns, with nothing left open.
 
     Where a target has a race, its bundle here is that of the profile's default, which a race may replace.
-    `quantizers` says of each target how its quantizers were chosen.
+    `quantizers` says of each target how its quantizers were chosen; `warnings` are for people to read.
     """
 
     recipe: Recipe
@@ -94,6 +94,7 @@ class Plan:
     distil: Distil | None = None
     races: dict[str, Race] = field(default_factory=dict)
     quantizers: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def steps(self) -> Iterator[Step]:
         """Every step once, inputs first."""

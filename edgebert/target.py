@@ -6,6 +6,7 @@ import importlib.resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import Field, ValidationInfo, field_validator
 
 from edgebert import environments, members, tables
@@ -20,6 +21,8 @@ RUNTIMES = {
     "tensorrt": "TensorRT",
     "onnxruntime-qnn": "ONNX Runtime with Qualcomm's QNN provider",
 }
+OLDEST = "1.17"  # of ONNX Runtime, and what it reads: found by loading files of one operator in 1.17.0
+READ_BY_OLDEST = {"opset": 20, "ir_version": 9}
 APART = {"tflite-runtime": "tflite-runtime-2.14"}  # cannot share our environment: runtime -> one that holds it
 
 
@@ -34,6 +37,15 @@ class Runtime(Table):
         validate_default=True,
         description="where files run here, as doctor knows it; empty: in our own",
     )
+
+    @field_validator("version")
+    @classmethod
+    def _is_a_range(cls, value: str) -> str:
+        try:
+            SpecifierSet(value)
+        except InvalidSpecifier:
+            raise ValueError("not a range of versions; write it as pip does: '>=1.17,<2'") from None
+        return value
 
     @field_validator("environment")
     @classmethod
@@ -88,7 +100,9 @@ class Target(Table):
     refuse: dict[str, str] = Field(
         default_factory=dict, description="quantizer -> why its files are of no use here"
     )
-    opset: int | None = Field(default=None, ge=13, le=25)
+    opset: int | None = Field(
+        default=None, ge=17, le=25, description="17 is the first with LayerNormalization, which graphs are made of"
+    )
     ir_version: int | None = Field(default=None, ge=7, le=14)
     runtime: Runtime
     hardware: Hardware
@@ -167,9 +181,24 @@ def load(name: str, beside: Path | None = None) -> Target:
         base_table.pop("abstract", None)
         table = tables.merge(base_table, table)
     target = tables.parse(Target, table, str(path))
+    if (fault := _too_new(target)) is not None:
+        raise InputError(f"{path}: {fault}")
     if target.name != path.stem:
         raise InputError(f"{path}: name = '{target.name}'; it must equal the file's name, '{path.stem}'")
     return target
+
+
+def _too_new(target: Target) -> str | None:
+    """What of the profile's files the oldest runtime of its range would refuse, or None."""
+    if target.runtime.name != "onnxruntime" or OLDEST not in SpecifierSet(target.runtime.version):
+        return None
+    for key, value in (("opset", target.opset), ("ir_version", target.ir_version)):
+        if value is not None and value > READ_BY_OLDEST[key]:
+            return (
+                f"{key} = {value}: onnxruntime {OLDEST}, which version = '{target.runtime.version}' allows, reads "
+                f"{READ_BY_OLDEST[key]} at most; lower it, or raise the version"
+            )
+    return None
 
 
 def buildable(name: str, beside: Path | None = None) -> Target:

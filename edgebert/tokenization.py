@@ -58,6 +58,11 @@ class Encoder:
         numbers = [self._tokenizer.token_to_id(piece) for piece in UNKNOWN]
         return {number for number in numbers if number is not None}
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Of the pieces of texts, the share that the vocabulary does not have; 0 where there are none."""
+        pieces = [n for text in texts for n in self._tokenizer.encode(text, add_special_tokens=False).ids]
+        return sum(number in self.unknown for number in pieces) / max(1, len(pieces))
+
     def number(self, piece: str) -> int:
         """The number of a piece. Raises InputError where the vocabulary lacks it."""
         number = self._tokenizer.token_to_id(piece)

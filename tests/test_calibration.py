@@ -67,6 +67,11 @@ def test_a_faulty_spec_is_told_with_its_file(
     assert calibration.check("./own.toml", tmp_path) == str(caught.value)
 
 
+def test_too_few_rows_of_train_are_told() -> None:
+    with pytest.raises(InputError, match=r"calibration 'own': data.train holds 7 rows; ranges need at least 8"):
+        calibration.rows(Spec(name="own", source="train"), [], TRAIN[:7])
+
+
 def test_sentences_that_are_not_utf8_are_told(tmp_path: Path) -> None:
     write(tmp_path, 'name = "own"\nfile = "own.txt"\n')
     (tmp_path / "own.txt").write_bytes(b"caf\xe9\n" * 10)
@@ -102,4 +107,4 @@ def test_texts_are_spread_over_the_file_and_always_the_same() -> None:
 
 def test_few_train_rows_are_all_taken() -> None:
     spec = Spec(name="own", source="train", rows=128)
-    assert calibration.rows(spec, [], TRAIN[:5]) == TRAIN[:5]
+    assert calibration.rows(spec, [], TRAIN[:9]) == TRAIN[:9]

@@ -266,3 +266,16 @@ def test_the_tflite_targets_share_their_steps_up_to_the_exported_file(
         stage: len(found) for stage, found in keys(planned(own, f'targets=["android-cpu", "{LEGACY}"]')).items()
     }
     assert count == {"load": 1, "finetune": 1, "export": 1, "quantize": 4, "verify": 2, "bundle": 2}
+
+
+def test_texts_that_the_tokenizer_does_not_know_are_warned_of_where_ranges_are_taken(own: Path) -> None:
+    for name, text in (("thai", "\u0e2a\u0e27\u0e31 \u0e14\u0e35"), ("known", "sun and rain")):
+        (own.parent / f"{name}.txt").write_text("\n".join([text] * 20), encoding="utf-8")
+        spec = f'name = "{name}"\nsource = "file"\nfile = "{name}.txt"\n'
+        (own.parent / f"{name}.toml").write_text(spec, encoding="utf-8")
+    static, strange = 'quantize.quantizer="onnx_static"', 'quantize.calibration="./thai.toml"'
+    pi = ["raspberry-pi-5"]
+    assert planned(own, static, 'quantize.calibration="./known.toml"', names=pi).warnings == []
+    [warning] = planned(own, static, strange, names=pi).warnings
+    assert "calibration './thai.toml': the tokenizer does not know 100% of the pieces of its 20 rows" in warning
+    assert planned(own, strange, names=pi).warnings == [], "dynamic ranges need no texts"

@@ -156,3 +156,31 @@ def test_the_last_bucket_holds_the_longest_text(
 def test_the_data_folders_hold_what_ships() -> None:
     assert (targets.data_folder("calibration") / "default.toml").is_file()
     assert (targets.folder() / "raspberry-pi-5.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("opset = 21", "opset = 21: onnxruntime 1.17, which version = '>=1.17,<2' allows, reads 20 at most"),
+        (
+            "ir_version = 10",
+            "ir_version = 10: onnxruntime 1.17, which version = '>=1.17,<2' allows, reads 9 at most",
+        ),
+        ("opset = 16", "opset = 16: "),
+        ('runtime = {version = "new"}', "not a range of versions; write it as pip does"),
+        ('candidates = ["onnx_static"]', "the target's one quantizer must be among them"),
+        ('candidates = ["onnx_dynamc"]', "did you mean 'onnx_dynamic'?"),
+    ],
+)
+def test_versions_and_candidates_that_do_not_fit_are_told(tmp_path: Path, lines: str, told: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'name = "mine"\nextends = "arm-cpu"\nabstract = false\n{lines}\n', encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        targets.load("./mine.toml", tmp_path)
+    assert told in str(caught.value) and "mine.toml" in str(caught.value)
+
+
+def test_a_newer_runtime_may_read_a_newer_opset(tmp_path: Path) -> None:
+    text = 'name = "mine"\nextends = "arm-cpu"\nabstract = false\nopset = 21\nruntime = {version = ">=1.18"}\n'
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    assert targets.load("./mine.toml", tmp_path).opset == 21

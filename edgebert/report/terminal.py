@@ -205,7 +205,8 @@ def plan(found: Plan, store: Store) -> RenderableType:
         limits = found.recipe.gates_for(target).model_dump(exclude_none=True)
         listed = ", ".join(f"{key} = {value:g}" for key, value in limits.items())
         gates.add_row(name, found.quantizers[name], listed)
-    return Group(steps, gates, *_student(found.distil))
+    warnings = [Text(f"warning: {one}", style="yellow") for one in found.warnings]
+    return Group(steps, gates, *_student(found.distil), *warnings)
 
 
 def _student(settings: Distil | None) -> list[RenderableType]:
