@@ -32,6 +32,7 @@ def calibrated(model: Any, keep_float: Sequence[str], batches: Sequence[Feeds], 
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         prepared = onnx.load(str(ready))
         del prepared.metadata_props[:]  # the preprocessor's own note, which QNN's refuses to read
+        _rename_shapes(prepared)
         onnx.save(prepared, str(ready))
         with_constant, without = products(prepared)
         exclude = [*without, *select(with_constant, keep_float)]
@@ -43,6 +44,19 @@ def calibrated(model: Any, keep_float: Sequence[str], batches: Sequence[Feeds], 
     written = onnx.load(str(out))
     written.ir_version = model.ir_version
     onnx.save(written, str(out))
+
+
+def _rename_shapes(prepared: Any) -> None:
+    """Name the shapes of fused products anew: ONNX Runtime 1.31 calls them alike each time it fuses some.
+
+    What fuses only when the prepared file is loaded would meet them, and the file be refused.
+    """
+    new = {tensor.name: f"prepared/{tensor.name}" for tensor in prepared.graph.initializer}
+    new = {name: other for name, other in new.items() if name.startswith(("gemm_input_", "gemm_output_"))}
+    for tensor in prepared.graph.initializer:
+        tensor.name = new.get(tensor.name, tensor.name)
+    for node in prepared.graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
 
 
 def activations(

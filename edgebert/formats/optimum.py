@@ -9,8 +9,10 @@ from typing import Any
 
 from edgebert import environments, interpreters
 from edgebert.artifact import Form, Signature
+from edgebert.emission.attention import MASKED
 from edgebert.errors import EdgeBertError
 from edgebert.formats import ExportShape
+from edgebert.onnx_graph import constants
 from edgebert.onnx_inspection import inspect as inspect, signature
 from edgebert.onnx_shapes import normalise
 from edgebert.workers import export_with_optimum
@@ -51,6 +53,7 @@ def export(module: Any, shape: ExportShape, out: Path) -> Signature:
     out.parent.mkdir(parents=True, exist_ok=True)
     graph = _exported(module, shape, out.parent)
     normalise(graph, shape.ir_version)
+    _soften_mask(graph)
     _bind(graph, module, shape)
     onnx.checker.check_model(graph, full_check=True)  # every operator takes the integers that inputs now are
     onnx.save(graph, str(out))
@@ -73,6 +76,17 @@ def _exported(module: Any, shape: ExportShape, beside: Path) -> Any:
         command = [str(python), "-I", "-B", str(export_with_optimum.__file__)]
         interpreters.finish(command, "Optimum's exporter", json.dumps(request))
         return onnx.load(str(Path(room, "model.onnx")))
+
+
+def _soften_mask(graph: Any) -> None:
+    """Mask by our number where Optimum's graph has the type's lowest: see `edgebert.exportable`."""
+    import numpy as np
+    from onnx import TensorProto, numpy_helper
+
+    for tensor in constants(graph).values():
+        array = numpy_helper.to_array(tensor)
+        if tensor.data_type == TensorProto.FLOAT and array.size == 1 and array.item() == np.finfo(np.float32).min:
+            tensor.CopyFrom(numpy_helper.from_array(np.full_like(array, MASKED), tensor.name))
 
 
 def _bind(graph: Any, module: Any, shape: ExportShape) -> None:
