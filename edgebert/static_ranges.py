@@ -64,16 +64,27 @@ def activations(
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """What the named tensors of an ONNX model hold, tensor by tensor of one text after the other."""
     import onnx
-    import onnxruntime
 
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     for name in names:
         watched.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    yield from _run(watched, names, batches)
+
+
+def _run(model: Any, names: Sequence[str], batches: Sequence[Feeds]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     reader = Reader(model, batches)
     while (feeds := reader.get_next()) is not None:
         yield from zip(names, session.run(list(names), feeds), strict=True)
+
+
+def outputs(model: Any, batches: Sequence[Feeds]) -> Iterator[NDArray[np.float32]]:
+    """What an ONNX model puts out, output by output of one text after the other."""
+    names = [output.name for output in model.graph.output]
+    return (values for _, values in _run(model, names, batches))
 
 
 class Reader:

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from edgebert import pipeline, planning, quiet, recipe as recipes, timing
+from edgebert import members, pipeline, planning, quiet, recipe as recipes, timing
+from edgebert.errors import MissingExtraError
 from edgebert.steps import Outcome
 from tests import toy
 from tests.disks import small_disk as small_disk
@@ -37,6 +39,14 @@ class Built:
 
     def bundle(self, target: str) -> Path:
         return self.outcomes[target].folder
+
+
+def skip_without(member: ModuleType) -> None:
+    """Skip the test where a part of the install that a quantizer or format needs is absent."""
+    try:
+        members.require(member.NEEDS, member.__name__, member.EXTRA)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from edgebert.stages import export, load
 from edgebert.steps import Outcome
 from edgebert.tokenization import Encoder, Feeds
 from tests import toy
+from tests.conftest import skip_without
 
 ARCHITECTURES = members.names("architectures")
 TASK = members.find("tasks", "text-classification")
@@ -86,6 +87,7 @@ class Toy:
 
 
 def quantized(quantizer: ModuleType, source: Artifact, batches: list[Feeds], out: Path) -> Artifact:
+    skip_without(quantizer)
     with quiet.into(out / "log"):
         quantizer.apply(source.path, Settings(), batches, out / quantizer.FILE)
     update = {"file": quantizer.FILE, "precision": quantizer.PRECISION, "folder": out}

@@ -20,7 +20,7 @@ from edgebert.stages import export, verify
 from edgebert.tasks import Outputs
 from edgebert.tokenization import Encoder, Feeds
 from tests import toy
-from tests.conftest import Built
+from tests.conftest import Built, skip_without
 
 FIXED_LENGTH = 32
 NEEDS_FIXED_LENGTH = {"onnx_qnn"}  # the NPU's compiler takes no other
@@ -84,6 +84,7 @@ def quantized(request: pytest.FixtureRequest, trained: Toy, tmp_path_factory: py
 
 def apply(quantizer: ModuleType, source: Artifact, settings: Settings, trained: Toy, out: Path) -> None:
     """Quantize as the pipeline does: what the libraries print goes to a log."""
+    skip_without(quantizer)
     out.parent.mkdir(parents=True, exist_ok=True)
     with quiet.into(out.parent / "log"):
         quantizer.apply(source.path, settings, trained.batches, out)

@@ -16,10 +16,9 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"emulation", "exportable", "jobs", "lines", "training"},
     {"members", "store", "tables", "tokenization", "onnx_graph", "environments"} | {"android", "litert_sharing"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
-    | {"litert_weights"}
-    | {"onnx_shapes", "onnx_gelu"},
+    | {"onnx_shapes", "onnx_gelu", "onnx_qdq", "litert_weights"},
     {"target", "manifest", "intervals", "recognition", "equalization", "distillation", "faq", "histograms"}
-    | {"onnx_inspection"},
+    | {"onnx_inspection", "product_scales"},
     {
         "calibration",
         "masking",
