@@ -1,12 +1,15 @@
 """A bundle beside what other tools make of the same checkpoint: one run, interleaved, a process an engine.
 
-    python benchmarks/peers/compare.py BUNDLE CHECKPOINT ROWS.jsonl -o OUT [--engines NAME ...] [--threads 1]
+    python benchmarks/peers/compare.py BUNDLE CHECKPOINT ROWS.jsonl -o OUT [--engines NAME ...] [--threads 1 2]
+        [--works natural 16 32 64 128 256]
 
-BUNDLE is what `edgebert build` made of CHECKPOINT without training; ROWS has `text` and `label`. Every engine
-answers the same ids: the rows at their natural lengths, then texts of fixed lengths. A round goes over all engines
-in a random order, each with the same rows; a ratio is the median over rows of one engine's time over another's, by
-the least time of each row, and its spread is that of the rounds' own medians. OUT/samples.json has every sample;
-OUT/table.md and OUT/latency.svg are drawn from it (`drawing.py`). On this machine: no figure of a board.
+BUNDLE is what `edgebert build` made of CHECKPOINT without training; ROWS has `text` and `label`, or no label
+(`shapes.py`): then nothing is scored. Every engine answers the same ids. A work is the rows at their natural
+lengths, or texts of one number of tokens. A round goes over all engines in a random order, each with the same
+rows; a ratio is the median over rows of one engine's time over another's, by the least time of each row, and its
+spread is that of the rounds' own medians. The int8 limit of the machine is measured before and after
+(`limits.py`). OUT/samples.json has every sample; OUT/table.md and OUT/latency.svg are drawn from it
+(`drawing.py`). On this machine: no figure of a board.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import drawing
+import limits
 import numpy as np
 
 from edgebert import environments
@@ -33,7 +37,7 @@ from edgebert.tokenization import Encoder
 
 HERE = Path(__file__).parent
 NATURAL = "natural"
-FIXED = (16, 32, 64, 128, 256)
+WORKS = (NATURAL, "16", "32", "64", "128", "256")
 FIXED_ROWS, CALIBRATION = 20, 128
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 Texts = list[dict[str, Any]]
@@ -48,6 +52,7 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--engines", nargs="+", choices=known, default=known)
+    parser.add_argument("--works", nargs="+", type=work_named, default=list(WORKS), help="natural, or tokens")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=1000, help="rows to answer; every fifth of them is timed")
@@ -56,29 +61,69 @@ def main() -> None:
     lines = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
     rows = lines[:: max(1, len(lines) // given.count)][: given.count]
     config = json.loads((given.checkpoint / "config.json").read_text(encoding="utf-8"))
-    lengths = [tokens for tokens in FIXED if tokens <= config["max_position_embeddings"]]
-    encoder = Encoder(given.checkpoint, max(lengths), list(INPUTS))
-    natural = [encoder.encode(row["text"]).feeds for row in rows]
-    works = {NATURAL: list(range(0, len(natural), 5))}
-    texts = list(natural)
-    for tokens in lengths:
-        works[str(tokens)] = list(range(len(texts), len(texts) + FIXED_ROWS))
-        texts += filled([row["text"] for row in lines], encoder, tokens)
+    labels = [row["label"] for row in rows] if all("label" in row for row in rows) else []
+    encoder = Encoder(given.checkpoint, longest(given.works), list(INPUTS))
+    answered = rows if labels or NATURAL in given.works else []
+    works, texts = worked(given.works, [row["text"] for row in answered], [row["text"] for row in lines], encoder)
     write(texts, given.out / "texts.npz")
     others = [row for row in lines if row not in rows] or rows  # what is scored is not calibrated on
     calibration = [encoder.encode(row["text"]).feeds for row in others[-CALIBRATION:]]
     made = made_by(given.engines, given, write(calibration, given.out / "calibration.npz"))
     found: dict[str, Any] = {"engines": {}, "works": {n: len(w) for n, w in works.items()}, "threads": {}}
+    found |= {"multiply_adds": counted(made, works, texts, config), "limits": {}}
     for threads in given.threads:
-        found["threads"][threads] = measured(made, works, given, threads)
-    labels = [row["label"] for row in rows]
-    for name in made:
-        found["engines"][name] = told(name, made[name], given.out, labels, config["id2label"]) | {
-            "mb": megabytes(made[name], name)
-        }
+        before = limits.gops(threads)
+        found["threads"][threads] = measured(made, works, given, threads, bool(labels))
+        found["limits"][threads] = max(before, limits.gops(threads))
+    for name, place in made.items():
+        found["engines"][name] = {"mb": megabytes(place, name), "made_s": seconds(place)}
+        if labels:
+            found["engines"][name] |= told(name, given.out, labels, config["id2label"])
     (given.out / "samples.json").write_text(json.dumps(found), encoding="utf-8")
     drawing.draw(given.out)
     sys.stdout.write((given.out / "table.md").read_text(encoding="utf-8"))
+
+
+def work_named(text: str) -> str:
+    """A work as the command line names it. Raises ArgumentTypeError for neither `natural` nor a length."""
+    if text != NATURAL and not (text.isdecimal() and int(text) > 2):
+        raise argparse.ArgumentTypeError(f"'{text}': must be '{NATURAL}' or a number of tokens above 2")
+    return text
+
+
+def longest(works: Sequence[str]) -> int:
+    """Tokens of the longest text of these works."""
+    fixed = [int(work) for work in works if work != NATURAL]
+    return max([*fixed, int(WORKS[-1])] if NATURAL in works else fixed)
+
+
+def worked(
+    names: Sequence[str], rows: Sequence[str], lines: Sequence[str], encoder: Encoder
+) -> tuple[dict[str, list[int]], Texts]:
+    """The numbers of the texts of each work, and all texts: first the rows that are answered, then those cut."""
+    texts = [encoder.encode(row).feeds for row in rows]
+    works = {}
+    for name in names:
+        if name == NATURAL:
+            works[name] = list(range(0, len(rows), 5))
+        else:
+            works[name] = list(range(len(texts), len(texts) + FIXED_ROWS))
+            texts += filled(lines, encoder, int(name))
+    return works, texts
+
+
+def counted(
+    made: dict[str, Path], works: dict[str, list[int]], texts: Texts, config: dict[str, Any]
+) -> dict[str, dict[str, int]]:
+    """Multiply-adds of a text of each fixed length: of the whole checkpoint, and those that our file executes."""
+    ours = file_of(made[drawing.OURS]) if drawing.OURS in made else None
+    found = {}
+    for name, rows in works.items():
+        if name != NATURAL:
+            found[name] = {"whole": limits.whole(config, int(name))}
+            if ours is not None and ours.suffix == ".onnx":
+                found[name]["executed"] = limits.executed(ours, texts[rows[0]])
+    return found
 
 
 def filled(texts: Sequence[str], encoder: Encoder, tokens: int) -> Texts:
@@ -162,7 +207,7 @@ def python_of(environment: str) -> Path:
 
 
 def measured(
-    made: dict[str, Path], works: dict[str, list[int]], given: argparse.Namespace, threads: int
+    made: dict[str, Path], works: dict[str, list[int]], given: argparse.Namespace, threads: int, scored: bool
 ) -> dict[str, Any]:
     """Load time, memory and samples [round][row] by engine and work; the first call keeps the logits, too."""
     running = {}
@@ -174,7 +219,7 @@ def measured(
         )
         running[name] = process
         found[name]["load_ms"] = asked(process, None)["load_ms"]
-        if threads == given.threads[0]:
+        if scored and threads == given.threads[0]:
             asked(process, {"answer": str(given.out / f"{name}.npy")})
     order = random.Random(0)  # noqa: S311  # not a secret
     for work, rows in works.items():
@@ -205,7 +250,7 @@ def asked(process: subprocess.Popen[str], command: dict[str, Any] | None) -> dic
     return answer
 
 
-def told(name: str, place: Path, out: Path, labels: Sequence[str], names: dict[str, str]) -> dict[str, Any]:
+def told(name: str, out: Path, labels: Sequence[str], names: dict[str, str]) -> dict[str, Any]:
     """Score and fidelity: accuracy, agreement with torch's answers, mean cosine of the logits with torch's."""
     ours, theirs = (np.load(out / f"{one}.npy")[: len(labels)] for one in (name, "torch_eager"))
     wanted = [names[str(number)] for number in ours.argmax(1)]
@@ -215,21 +260,31 @@ def told(name: str, place: Path, out: Path, labels: Sequence[str], names: dict[s
         "accuracy": float(np.mean([one == other for one, other in zip(wanted, labels, strict=True)])),
         "agreement": float((ours.argmax(1) == theirs.argmax(1)).mean()),
         "cosine": float(((ours * theirs).sum(1) / norms).mean()),
-        "made_s": float((place / ".complete").read_text(encoding="ascii")),
     }
+
+
+def seconds(place: Path) -> float:
+    """How long an engine's files took to make."""
+    return float((place / ".complete").read_text(encoding="ascii"))
 
 
 def megabytes(place: Path, name: str) -> float:
     """Size of the files that an engine reads, in MB (10^6 bytes)."""
-    if name == "edgebert":
-        entry = bundles.model_entry(bundles.read(str(place / "bundle")), "")
-        files = [place / "bundle" / entry["file"]]
+    if name == drawing.OURS:
+        files = [file_of(place)]
     elif name == "torch_eager":
         files = [place / "checkpoint" / "model.safetensors"]
     else:
         source = place if constants(name)["FILES"] else place.parent / constants(name)["NEEDS"][0]
         files = [source / one for one in constants(name)["FILES"] or constants(source.name)["FILES"]]
     return sum(path.stat().st_size for path in files) / 1e6
+
+
+def file_of(place: Path) -> Path:
+    """The file of the bundle that is compared."""
+    folder = place / "bundle"
+    file: str = bundles.model_entry(bundles.read(str(folder)), "")["file"]
+    return folder / file
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 OURS = "edgebert"
+FLOAT = ("torch_eager", "onnxruntime_fp32")
+SCORES = ("agreement", "cosine", "accuracy")
 WIDTH, BAR, GAP, LEFT, RIGHT, TOP = 760, 14, 26, 150, 60, 44
 Ratio = tuple[float, float, float]
 
@@ -39,8 +41,45 @@ def ratios(found: dict[str, Any], threads: str, work: str) -> dict[str, Ratio]:
     return {name: ratio(one[work], measured[base][work]) for name, one in measured.items()}
 
 
+def shares(found: dict[str, Any], threads: str, work: str) -> dict[str, dict[str, float]]:
+    """Of the int8 limit that as many threads have, the share each int8 engine reaches at texts of a fixed length.
+
+    `executed`: two operations for each multiply-add that it carries out, over its time. `whole`, of our file alone
+    and where it is another: counted as if it computed the last layer for every token, too, in the same time.
+    """
+    counted, limit = found["multiply_adds"][work], found["limits"][threads]
+    shared = {}
+    for name, one in found["threads"][threads].items():
+        if name not in FLOAT:
+            least = statistics.median(min(times) for times in zip(*one[work], strict=True))
+            counts = {"executed": counted["whole"]} if name != OURS else {**counted}
+            shared[name] = {kind: 2 * count / least / limit for kind, count in counts.items()}
+    return shared
+
+
+def share_table(found: dict[str, Any], threads: str) -> list[str]:
+    """Markdown lines: shares of the int8 limit, an engine a line and a length a column."""
+    works = list(found["multiply_adds"])
+    if not works:
+        return []
+    columns = {work: shares(found, threads, work) for work in works}
+    lines = [
+        f"Share of the int8 limit of {threads} thread(s), {found['limits'][threads]:.0f} GOP/s in this run:",
+        "",
+    ]
+    lines += [f"| | {' | '.join(works)} |", f"|---|{'---|' * len(works)}"]
+    for name in columns[works[0]]:
+        executed = [columns[work][name].get("executed") for work in works]
+        if None not in executed:
+            lines.append(f"| {name} | {' | '.join(f'{one:.2f}' for one in executed)} |")
+        if name == OURS:
+            whole = " | ".join(f"{columns[work][name]['whole']:.2f}" for work in works)
+            lines.append(f"| {name}, all multiply-adds of the checkpoint counted | {whole} |")
+    return [*lines, ""]
+
+
 def table(found: dict[str, Any]) -> str:
-    """Markdown: latency ratios a work and number of threads, then what does not depend on them."""
+    """Markdown: latency ratios and shares a work and number of threads, then what does not depend on them."""
     lines = []
     for threads in found["threads"]:
         works = list(found["works"])
@@ -50,18 +89,17 @@ def table(found: dict[str, Any]) -> str:
         for name in found["engines"]:
             cells = [f"{m:.2f} ({low:.2f} to {high:.2f})" for m, low, high in (columns[w][name] for w in works)]
             lines.append(f"| {name} | {' | '.join(cells)} |")
-        lines.append("")
+        lines += ["", *share_table(found, threads)]
     first = next(iter(found["threads"]))
     lines += ["| | MB | load, ms | peak memory, MB | agrees with torch | cosine | accuracy | made in, s |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
     for name, one in found["engines"].items():
         load, peak = (found["threads"][first][name][key] for key in ("load_ms", "peak_memory_mb"))
-        lines.append(
-            f"| {name} | {one['mb']:.1f} | {load:.0f} | {peak:.0f} | {one['agreement']:.4f} | "
-            f"{one['cosine']:.4f} | {one['accuracy']:.4f} | {one['made_s']:.0f} |"
-        )
-    rows = {one["rows"] for one in found["engines"].values()}
-    lines += ["", f"{', '.join(map(str, rows))} rows answered. Evidence: host; no figure of a board."]
+        scores = " | ".join(f"{one[key]:.4f}" if key in one else "" for key in SCORES)
+        lines.append(f"| {name} | {one['mb']:.1f} | {load:.0f} | {peak:.0f} | {scores} | {one['made_s']:.0f} |")
+    rows = {one["rows"] for one in found["engines"].values() if "rows" in one}
+    answered = f"{', '.join(map(str, rows))} rows answered." if rows else "Random weights: nothing is scored."
+    lines += ["", f"{answered} Evidence: host; no figure of a board."]
     return "\n".join(lines) + "\n"
 
 

@@ -17,13 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import compare
 import numpy as np
-from compare import INPUTS, constants
 from drawing import OURS
 from serving import read
 
 from edgebert import environments, jobs
-from edgebert.device import bundle as bundles
 from edgebert.emulation import cpus, userland
 
 STOCK = "onnxruntime_int8"
@@ -50,9 +49,8 @@ def main() -> None:
 def file_of(place: Path) -> Path | None:
     """The ONNX or TFLite file of an engine's folder, or None where it has none."""
     if place.name == OURS:
-        folder = place / "bundle"
-        return folder / bundles.model_entry(bundles.read(str(folder)), "")["file"]
-    names = [one for one in constants(place.name)["FILES"] if one.endswith((".onnx", ".tflite"))]
+        return compare.file_of(place)
+    names = [one for one in compare.constants(place.name)["FILES"] if one.endswith((".onnx", ".tflite"))]
     return place / names[0] if names else None
 
 
@@ -64,7 +62,7 @@ def count(path: Path, text: dict[str, Any], cpu: str) -> dict[str, int]:
         room = Path(folder)
         jobs.copy_code(room)
         shutil.copy(HERE / "counting.py", room)
-        np.savez(room / "text.npz", **{name: text[name] for name in INPUTS})
+        np.savez(room / "text.npz", **{name: text[name] for name in compare.INPUTS})
         counts = room / "counts.jsonl"
         command = [*userland.command(place, cpu, runtime, room, counts), str(room / "counting.py")]
         subprocess.run([*command, str(path.resolve()), str(room / "text.npz")], check=True)
