@@ -1,9 +1,10 @@
 """A bundle beside what other tools make of the same checkpoint: one run, interleaved, a process an engine.
 
-    python benchmarks/peers/compare.py BUNDLE CHECKPOINT ROWS.jsonl -o OUT [--engines NAME ...] [--threads 1 2]
-        [--works natural 16 32 64 128 256]
+    python benchmarks/peers/compare.py BUNDLE CHECKPOINT ROWS.jsonl -o OUT [--litert BUNDLE] [--engines NAME ...]
+        [--threads 1 2] [--works natural 16 32 64 128 256]
 
-BUNDLE is what `edgebert build` made of CHECKPOINT without training; ROWS has `text` and `label`, or no label
+BUNDLE is what `edgebert build` made of CHECKPOINT without training, for x86-64 and, with `--litert`, also for
+x86-64-litert; ROWS has `text` and `label`, or no label
 (`shapes.py`): then nothing is scored. Every engine answers the same ids. A work is the rows at their natural
 lengths, or texts of one number of tokens. A round goes over all engines in a random order, each with the same
 rows; a ratio is the median over rows of one engine's time over another's, by the least time of each row, and its
@@ -51,12 +52,15 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("rows", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--litert", type=Path, help="a bundle for x86-64-litert, compared as well")
     parser.add_argument("--engines", nargs="+", choices=known, default=known)
     parser.add_argument("--works", nargs="+", type=work_named, default=list(WORKS), help="natural, or tokens")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=1000, help="rows to answer; every fifth of them is timed")
     given = parser.parse_args()
+    if given.litert is None:
+        given.engines = [name for name in given.engines if name != drawing.OURS_TOO]
     given.out.mkdir(parents=True, exist_ok=True)
     lines = [json.loads(line) for line in given.rows.read_text(encoding="utf-8").splitlines()]
     rows = lines[:: max(1, len(lines) // given.count)][: given.count]
@@ -150,6 +154,7 @@ def write(texts: Texts, path: Path) -> Path:
 def made_by(names: Sequence[str], given: argparse.Namespace, calibration: Path) -> dict[str, Path]:
     """Each engine's folder, its files made; what another engine needs is made first and not compared."""
     made: dict[str, Path] = {}
+    bundles_of = {drawing.OURS: given.bundle, drawing.OURS_TOO: given.litert}
 
     def one(name: str) -> Path:
         place: Path = given.out / "made" / name
@@ -157,9 +162,9 @@ def made_by(names: Sequence[str], given: argparse.Namespace, calibration: Path) 
             one(needed)
         if not (place / ".complete").exists():
             place.mkdir(parents=True, exist_ok=True)
-            if name == "edgebert":
+            if name in bundles_of:
                 (place / "bundle").unlink(missing_ok=True)
-                (place / "bundle").symlink_to(given.bundle.resolve(), target_is_directory=True)
+                (place / "bundle").symlink_to(bundles_of[name].resolve(), target_is_directory=True)
             sys.stderr.write(f"make {name}\n")
             start = time.perf_counter()
             command = [*served(name), "make", str(given.checkpoint.resolve()), str(place), str(calibration)]
@@ -270,7 +275,7 @@ def seconds(place: Path) -> float:
 
 def megabytes(place: Path, name: str) -> float:
     """Size of the files that an engine reads, in MB (10^6 bytes)."""
-    if name == drawing.OURS:
+    if name in (drawing.OURS, drawing.OURS_TOO):
         files = [file_of(place)]
     elif name == "torch_eager":
         files = [place / "checkpoint" / "model.safetensors"]

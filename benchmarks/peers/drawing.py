@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-OURS = "edgebert"
+OURS, OURS_TOO = "edgebert", "edgebert_litert"
 FLOAT = ("torch_eager", "onnxruntime_fp32")
 SCORES = ("agreement", "cosine", "accuracy")
 WIDTH, BAR, GAP, LEFT, RIGHT, TOP = 760, 14, 26, 150, 60, 44
@@ -52,7 +52,8 @@ def shares(found: dict[str, Any], threads: str, work: str) -> dict[str, dict[str
     for name, one in found["threads"][threads].items():
         if name not in FLOAT:
             least = statistics.median(min(times) for times in zip(*one[work], strict=True))
-            counts = {"executed": counted["whole"]} if name != OURS else {**counted}
+            ours = name in (OURS, OURS_TOO)  # both files compute the same
+            counts = {**counted} if ours else {"executed": counted["whole"]}
             shared[name] = {kind: 2 * count / least / limit for kind, count in counts.items()}
     return shared
 
@@ -72,7 +73,7 @@ def share_table(found: dict[str, Any], threads: str) -> list[str]:
         executed = [columns[work][name].get("executed") for work in works]
         if None not in executed:
             lines.append(f"| {name} | {' | '.join(f'{one:.2f}' for one in executed)} |")
-        if name == OURS:
+        if name in (OURS, OURS_TOO):
             whole = " | ".join(f"{columns[work][name]['whole']:.2f}" for work in works)
             lines.append(f"| {name}, all multiply-adds of the checkpoint counted | {whole} |")
     return [*lines, ""]
@@ -114,7 +115,7 @@ def picture(found: dict[str, Any]) -> str:
         title = work if work == "natural" else f"{work} tokens"
         parts.append(f'<text x="{LEFT}" y="{y - 4:.0f}" font-weight="bold">{escape(title)}</text>')
         for name, (middle, low, high) in sorted(group.items(), key=lambda one: one[1]):
-            fill = "#1b6ca8" if name == OURS else "#b8c4ce"
+            fill = "#1b6ca8" if name in (OURS, OURS_TOO) else "#b8c4ce"
             end = LEFT + middle * scale
             parts += [
                 f'<text x="{LEFT - 6}" y="{y + 11:.0f}" text-anchor="end">{escape(name)}</text>',

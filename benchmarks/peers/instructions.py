@@ -19,7 +19,7 @@ from typing import Any
 
 import compare
 import numpy as np
-from drawing import OURS
+from drawing import OURS, OURS_TOO
 from serving import read
 
 from edgebert import environments, jobs
@@ -48,7 +48,7 @@ def main() -> None:
 
 def file_of(place: Path) -> Path | None:
     """The ONNX or TFLite file of an engine's folder, or None where it has none."""
-    if place.name == OURS:
+    if place.name in (OURS, OURS_TOO):
         return compare.file_of(place)
     names = [one for one in compare.constants(place.name)["FILES"] if one.endswith((".onnx", ".tflite"))]
     return place / names[0] if names else None

@@ -155,7 +155,8 @@ def test_a_checkpoint_with_random_weights_is_built_and_timed_without_scores(buil
     subprocess.run(command, env=environment, check=True)
     labels = [json.loads(line)["label"] for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert 0.25 < labels.count("yes") / len(labels) < 0.75
-    verdict = edgebert.build(tmp_path / "recipe.toml", out=tmp_path)["x86-64"]
+    small = ["gates.max_bytes_per_parameter=10"]  # of few parameters, the graph is the most
+    verdict = edgebert.build(tmp_path / "recipe.toml", out=tmp_path, overrides=small)["x86-64"]
     assert verdict.passed, verdict
     command = [sys.executable, str(PEERS / "compare.py"), str(tmp_path / "bert-tiny" / "x86-64")]
     command += [str(tmp_path / "checkpoint"), str(tmp_path / "texts.jsonl"), "-o", str(tmp_path / "compared")]
@@ -185,7 +186,20 @@ def test_engines_answer_the_same_rows_in_one_run(built: Built, tmp_path: Path) -
     [checkpoint] = (built.out / ".store").glob("finetune-*/")
     rows = built.recipe.parent / "test.jsonl"
     command = [sys.executable, str(PEERS / "compare.py"), str(built.bundle("raspberry-pi-5")), str(checkpoint)]
-    command += [str(rows), "-o", str(tmp_path), "--rounds", "2", "--threads", "1", "--engines", *ENGINES]
+    command += [
+        str(rows),
+        "-o",
+        str(tmp_path),
+        "--rounds",
+        "2",
+        "--threads",
+        "1",
+        "--works",
+        "natural",
+        "16",
+        "64",
+    ]
+    command += ["--engines", *ENGINES]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
