@@ -174,7 +174,7 @@ def test_what_leaves_a_doubt_is_not_safe(upper: float, agreement: float, safe: b
 def test_without_control_or_gates_there_is_nothing_to_hold() -> None:
     gates = Gates(max_drop=1.0, min_agreement=0.97, min_int8_matmul_share=0.95)
     assert accuracy_control.limits(gates, onnx_dynamic) == Limits(1.0, 0.97, 0.95)
-    assert accuracy_control.limits(gates, members.find("quantizers", "litert_dynamic")) is None
+    assert accuracy_control.limits(gates, members.find("quantizers", "litert_fp16")) is None
     assert accuracy_control.limits(Gates(), onnx_dynamic) is None
 
 

@@ -39,7 +39,7 @@ def test_every_listed_member_is_known_and_found(family: str) -> None:
         ("tasks", "text-clasification", "unknown task 'text-clasification'; did you mean 'text-classification'?"),
         ("tasks", "text_classification", "did you mean 'text-classification'?"),
         ("quantizers", "onnx-dynamic", "unknown quantizer 'onnx-dynamic'; did you mean 'onnx_dynamic'?"),
-        ("formats", "zzz", "unknown format 'zzz'; known: onnx, tflite"),
+        ("formats", "zzz", "unknown format 'zzz'; known: onnx, optimum, tflite"),
         ("architectures", "brt", "unknown architecture 'brt'; did you mean 'bert'?"),
         ("tasks", "", "unknown task ''; known: "),
     ],
