@@ -37,7 +37,7 @@ def speed_not_judged(target: Target) -> str | None:
 def checks(target: Target, gates: Gates, found: Measured, default: str, raced: Raced | None = None) -> list[Check]:
     """Every check of a bundle whose default model is `default`; those that cannot be judged here say why.
 
-    Where its file won a race, it may not be slower than fp32 on that evidence, whatever the gates say.
+    Where its file won a race, it may not be slower than fp32 on that evidence, unless a gate says otherwise.
     """
     judged: list[Check | None] = []
     unjudged = speed_not_judged(target)
@@ -45,7 +45,7 @@ def checks(target: Target, gates: Gates, found: Measured, default: str, raced: R
         judged += _accuracy(gates, file, found.chance, found.golden_diff[file.id])
         judged += _contents(gates, target, file, found.violations[file.id])
     if raced is not None and raced.evidence == "host":
-        gates = Gates(min_speedup=1.0).over(gates) if gates.min_speedup is None else gates
+        gates = gates.over(Gates(min_speedup=1.0))
     judged += _speed(gates, found.latency, found.speedup, default, unjudged)
     peak = found.peak_memory_mb.get(default)
     judged.append(

@@ -109,13 +109,13 @@ class _Line:
             return _Choice(recipe.quantize.quantizer, "named by the recipe")
         if len(target.candidates) < 2 or not recipe.quantize.race:
             return _Choice(default, "the profile's")
-        ground, lock = races.ground(target), races.lock_of(recipe).name
+        lock = races.lock_of(recipe).name
         if not rerace and (pin := races.pinned(recipe, target)) is not None:
             step = self._race(Ground(evidence=pin.evidence, on=pin.on))
             raced = Raced(**pin.model_dump(exclude={"key"})) if step.key == pin.key else None
             about = f"pinned in {lock} ({pin.evidence}: {pin.on})" + ("" if raced else ", raced with other files")
             return _Choice([pin.quantizer], about, raced)
-        if isinstance(ground, str):
+        if isinstance(ground := races.ground(target), str):
             return _Choice(default, f"the profile's default, not raced: {ground}")
         if not races.writable(recipe):
             return _Choice(default, f"the profile's default, not raced: {lock} could not be written")
