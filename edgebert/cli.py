@@ -159,6 +159,21 @@ def predict(
         _console().print(terminal.predictions(answers))
 
 
+@app.command("export-client")
+def export_client(
+    what: Annotated[list[str], typer.Argument(metavar="BUNDLE... CLIENT", help="bundles, then the client's name")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="folder to write the client to")],
+    as_json: AsJson = False,
+) -> None:
+    """Write what an app developer copies: a client that tokenizes, runs and decodes as this machine does."""
+    from edgebert import exporting
+    from edgebert.report import listing
+
+    *bundles, client = what
+    found = exporting.export([Path(one) for one in bundles], client, out)
+    _print_json(found) if as_json else _console().print(listing.exported(found))
+
+
 @app.command()
 def answer(
     bundle: Path,

@@ -70,6 +70,13 @@ class OutOfScopeFacts(Part):
     false_acceptance: float | None = None
 
 
+class TokenizerFacts(Part):
+    """The tokenizer's table that clients read, or why there is none: then they need `tokenizer.json`'s library."""
+
+    table: str | None
+    reason: str | None = None
+
+
 class Provenance(Part):
     """Where everything comes from; no path, host or user name."""
 
@@ -101,6 +108,7 @@ class Manifest(Part):
     speedup: list[Speedup]
     peak_memory_mb: float | None
     decoding: dict[str, Any]
+    tokenizer: TokenizerFacts | None = None
     out_of_scope: OutOfScopeFacts | None
     checks: list[Check]
     provenance: Provenance

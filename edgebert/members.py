@@ -15,6 +15,7 @@ SINGULAR = {
     "quantizers": "quantizer",
     "formats": "format",
     "transports": "transport",
+    "clients": "client",
 }
 
 

@@ -29,3 +29,9 @@ def examination(report: dict[str, Any]) -> Table:
         colour = {"ready": "[green]ready[/]", "absent": "[yellow]absent[/]"}[part["state"]]
         table.add_row(escape(part["name"]), colour, escape(part["about"]))
     return table
+
+
+def exported(found: dict[str, Any]) -> str:
+    """What `export-client` wrote, and what to do with it."""
+    lines = [f"{found['client']} client in {found['out']}: {found['files']} files, {found['bytes'] / 1e6:.1f} MB"]
+    return escape("\n".join([*lines, *(f"  {line}" for line in found["next"])]))

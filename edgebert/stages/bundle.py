@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgebert import device, judgement, measured
+from edgebert import device, judgement, measured, tokenizer_table
 from edgebert.artifact import Artifact
 from edgebert.device.bundle import SUMS, golden
+from edgebert.device.tokenizer import TABLE
 from edgebert.lines import example
-from edgebert.manifest import Manifest, Provenance, TargetFacts
+from edgebert.manifest import Manifest, Provenance, TargetFacts, TokenizerFacts
 from edgebert.store import ENTRY, digest_of_files
 from edgebert.target import Target
 from edgebert.verdict import Gates, Raced
@@ -48,7 +49,7 @@ def run(contents: Contents, out: Path) -> None:
     _limit_tokenizer(contents.model.max_tokens, out / "tokenizer_config.json")
     shutil.copyfile(contents.verified / measured.GOLDEN, out / measured.GOLDEN)
     _write_device_code(out)
-    manifest = _manifest(contents, found)
+    manifest = _manifest(contents, found, _write_table(out))
     text = manifest.model_dump_json(indent=1, by_alias=True)
     (out / "manifest.json").write_text(text + "\n", encoding="utf-8")
     _write_readme(manifest, out)
@@ -56,7 +57,16 @@ def run(contents: Contents, out: Path) -> None:
     (out / SUMS).write_text("".join(f"{sha}  {name}\n" for name, sha in sums.items()), encoding="utf-8")
 
 
-def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
+def _write_table(out: Path) -> TokenizerFacts:
+    """The tokenizer's table, from the tokenizer that lies in the bundle."""
+    try:
+        tokenizer_table.write(out / "tokenizer.json", out)
+    except tokenizer_table.NoTable as error:
+        return TokenizerFacts(table=None, reason=str(error))
+    return TokenizerFacts(table=TABLE)
+
+
+def _manifest(contents: Contents, found: measured.Measured, tokenizer: TokenizerFacts) -> Manifest:
     target, default = contents.target, next(iter(contents.files))
     checks = judgement.checks(target, contents.gates, found, default, contents.raced)
     return Manifest(
@@ -89,6 +99,7 @@ def _manifest(contents: Contents, found: measured.Measured) -> Manifest:
             "threshold": None,
             **found.decoding,
         },
+        tokenizer=tokenizer,
         out_of_scope=found.out_of_scope,
         checks=checks,
         provenance=Provenance(

@@ -12,6 +12,7 @@ import pytest
 
 from edgebert import members, tables
 from edgebert.architectures import Architecture, albert, bert, distilbert, electra, mobilebert
+from edgebert.clients import Client
 from edgebert.formats import Format, onnx, optimum, tflite
 from edgebert.quantizers import (
     Quantizer,
@@ -67,12 +68,14 @@ QUANTIZERS: list[Quantizer] = [
 ]
 FORMATS: list[Format] = [onnx, optimum, tflite]
 TRANSPORTS: list[Transport] = [adb, local, qemu, ssh]
+CLIENTS: list[Client] = []
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,
     "tasks": TASKS,
     "quantizers": QUANTIZERS,
     "formats": FORMATS,
     "transports": TRANSPORTS,
+    "clients": CLIENTS,
 }
 
 

@@ -1,0 +1,39 @@
+"""Clients: what an app developer copies, each with a tokenizer and decoding of its language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgebert.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A bundle whose files were checked against their hashes, with its digest."""
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+
+class Client(Protocol):
+    """What a module in this folder offers.
+
+    `ABOUT` is a line for the user. `FORMATS`, `TASKS` and `RUNTIMES` are those of bundles that it opens, `MOST`
+    how many at once. The files to copy lie beside the module.
+    """
+
+    ABOUT: str
+    FORMATS: tuple[str, ...]
+    TASKS: tuple[str, ...]
+    RUNTIMES: tuple[str, ...]
+    MOST: int
+
+    def write(self, bundles: Sequence[Checked], out: Path) -> list[str]:
+        """Write the client to the empty folder `out`; what to do next, a line each.
+
+        Raises InputError for bundles that do not go together.
+        """

@@ -1,0 +1,350 @@
+"""`tokenizer.bin`: what a Hugging Face tokenizer does, as a table that any language reads in a page of code.
+
+The tokenizer itself is asked what it makes of every code point, so that no device needs Unicode data, which differ
+from one platform to the next (java.text.Normalizer from this library's on 367 code points). Numbers are unsigned,
+seven bits a byte and the lowest first, the top bit on all bytes but the last; a signed one has its sign in the
+lowest bit (n >= 0 as 2n, n < 0 as -2n - 1); a text is its length in bytes and its UTF-8. In this order:
+
+    "EBTK", a byte: the version, 1
+    the model (0 WordPiece, 1 unigram), [CLS], [SEP], the unknown piece, the type of a second text's tokens
+    added tokens, a count: text, number, flags (1 takes the white space before it, 2 behind it, 4 whole words only)
+    replacements, a count: text, other text; done first, one after the other
+    swallowed, a count: two code points; the second is dropped where it follows the first (dropped ones apart)
+    ranges, a count, ascending: code points since the end of the last one, their number - 1, a kind, its payload:
+        0 space    1 stands alone: shift    2 dropped    3 dropped, no mark passes it    4 other character: shift
+        5 spelled, for each code point: a count of 4 * signed shift (as above) + what it is: 0 part of a word,
+          1 space, 2 stands alone, 3 mark
+        6 Hangul, decomposed to letters    7 mark: its order; marks side by side are sorted by it, stably
+      what is in no range is part of a word as it is
+    WordPiece: longest word, prefix of a piece within a word
+    unigram: prefix, whether every word gets one, then scores: a count, 4 or 8 bytes, as many little-endian floats
+
+Pieces are the lines of vocab.txt, in order.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgebert.device import characters
+from edgebert.device.characters import ALONE, MARK, SPACE, WORD
+from edgebert.device.pieces import UNIGRAM, WORDPIECE
+from edgebert.device.tokenizer import TABLE, VOCABULARY
+
+_HANGUL = range(0xAC00, 0xD7A4)
+_SURROGATES = range(0xD800, 0xE000)
+_CODES, _BLOCK = 0x110000, 256
+# Marks that accents' removal leaves: combining classes 226 and 6, above and below almost all others.
+_HIGH, _LOW = "\U0001d16d", "\U00016ff0"
+
+
+class NoTable(Exception):
+    """The tokenizer does something that no table of code points can tell; the message says what."""
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What becomes of a code point: a kind of `characters`, and that kind's payload."""
+
+    kind: int
+    payload: Any = None
+
+
+@dataclass
+class _Written:
+    """A table being written."""
+
+    data: bytearray = field(default_factory=bytearray)
+
+    def number(self, value: int) -> None:
+        while value > 127:
+            self.data.append(value & 127 | 128)
+            value >>= 7
+        self.data.append(value)
+
+    def signed(self, value: int) -> None:
+        self.number(_packed(value))
+
+    def text(self, value: str) -> None:
+        self.number(len(value.encode()))
+        self.data += value.encode()
+
+
+def write(source: Path, out: Path) -> None:
+    """Write the table and the pieces of the tokenizer.json `source` to the folder `out`. Raises NoTable."""
+    table, pieces = made(source.read_text(encoding="utf-8"))
+    (out / TABLE).write_bytes(table)
+    (out / VOCABULARY).write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8", newline="\n")
+
+
+@functools.lru_cache(maxsize=4)
+def made(text: str) -> tuple[bytes, tuple[str, ...]]:
+    """The table and the pieces of the tokenizer that a tokenizer.json describes. Raises NoTable."""
+    from tokenizers import Tokenizer
+
+    told, tokenizer = json.loads(text), Tokenizer.from_str(text)
+    model = told["model"]
+    kind = {"WordPiece": WORDPIECE, "Unigram": UNIGRAM}.get(model["type"])
+    if kind is None:
+        raise NoTable(f"its model is {model['type']}; WordPiece and unigram are read")
+    _check(told, kind)
+    pieces = _pieces(model)
+    out = _Written()
+    out.data += characters.MAGIC + bytes([characters.VERSION])
+    out.number(kind)
+    for number in _template(tokenizer, told):
+        out.number(number)
+    _write_added(out, told["added_tokens"])
+    _write_characters(out, tokenizer, told)
+    if kind == WORDPIECE:
+        out.number(model["max_input_chars_per_word"])
+        out.text(model["continuing_subword_prefix"])
+    else:
+        metaspace = _parts(told["pre_tokenizer"])[-1]
+        out.text(metaspace["replacement"])
+        out.number(int(metaspace["prepend_scheme"] == "always"))
+        _write_scores(out, [score for _, score in model["vocab"]])
+    return bytes(out.data), tuple(pieces)
+
+
+def _check(told: dict[str, Any], kind: int) -> None:
+    """Raise NoTable for parts that are not read: their effect is not one of code points."""
+    normalizers = [part["type"] for part in _parts(told["normalizer"])]
+    splitters = [part["type"] for part in _parts(told["pre_tokenizer"])]
+    known = {"BertNormalizer", "Replace", "NFKD", "NFD", "StripAccents", "Lowercase", "Precompiled"}
+    if strange := [name for name in normalizers if name not in known]:
+        raise NoTable(f"its normalizer {strange[0]} is not read")
+    if "Precompiled" in normalizers and "StripAccents" not in normalizers:
+        raise NoTable("its normalizer keeps accents and joins them to letters; no table of code points tells that")
+    wanted = ["BertPreTokenizer"] if kind == WORDPIECE else ["WhitespaceSplit", "Metaspace"]
+    if splitters != wanted:
+        raise NoTable(f"its pre-tokenizer is {' + '.join(splitters) or 'none'}; {' + '.join(wanted)} is read")
+    if kind == UNIGRAM and _parts(told["pre_tokenizer"])[-1]["prepend_scheme"] not in ("always", "never"):
+        raise NoTable("its Metaspace treats the first word apart")
+    if told["model"].get("byte_fallback"):
+        raise NoTable("its unigram model falls back to bytes")
+    if any(token["normalized"] for token in told["added_tokens"]):
+        raise NoTable("it has added tokens that are looked for in normalized text")
+    for part in _parts(told["normalizer"]):
+        if part["type"] == "Replace" and "String" not in part["pattern"]:
+            raise NoTable("its normalizer replaces a regular expression")
+
+
+def _parts(told: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The members of a sequence of normalizers or pre-tokenizers; of a single one, itself."""
+    if told is None:
+        return []
+    return [part for one in told.get("normalizers", told.get("pretokenizers", [told])) for part in _of(one, told)]
+
+
+def _of(one: dict[str, Any], whole: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one] if one is whole or one["type"] != "Sequence" else _parts(one)
+
+
+def _pieces(model: dict[str, Any]) -> list[str]:
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, dict):
+        found = sorted(vocabulary, key=vocabulary.__getitem__)
+        if [vocabulary[piece] for piece in found] != list(range(len(found))):
+            raise NoTable("its pieces are not numbered from 0 without gaps")
+    else:
+        found = [piece for piece, _ in vocabulary]
+    if broken := [piece for piece in found if "\n" in piece]:
+        raise NoTable(f"its piece {broken[0]!r} holds a line break")
+    return found
+
+
+def _template(tokenizer: Any, told: dict[str, Any]) -> list[int]:
+    """Numbers of [CLS], [SEP] and the unknown piece, and the type of a second text's tokens."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    found = tokenizer.encode("a", "a")
+    inner = tokenizer.encode("a", add_special_tokens=False).ids
+    single = tokenizer.encode("a").ids
+    cls, sep, second = found.ids[0], found.ids[-1], found.type_ids[-1]
+    if found.ids != [cls, *inner, sep, *inner, sep] or single != [cls, *inner, sep]:
+        raise NoTable("it puts something else around texts than [CLS] and [SEP]")
+    rest = len(inner)
+    if found.type_ids != [0] * (rest + 2) + [second] * (rest + 1):
+        raise NoTable("it numbers the types of tokens in another way than 0 and 1")
+    model = told["model"]
+    unknown = tokenizer.token_to_id(model["unk_token"]) if "unk_token" in model else model["unk_id"]
+    if unknown is None:
+        raise NoTable("it has no piece for what it does not know")
+    return [cls, sep, unknown, second]
+
+
+def _write_added(out: _Written, tokens: Sequence[dict[str, Any]]) -> None:
+    out.number(len(tokens))
+    for token in tokens:
+        out.text(token["content"])
+        out.number(token["id"])
+        out.number(token["lstrip"] + 2 * token["rstrip"] + 4 * token["single_word"])
+
+
+def _write_scores(out: _Written, scores: Sequence[float]) -> None:
+    short = all(struct.unpack("<f", struct.pack("<f", score))[0] == score for score in scores)
+    out.number(len(scores))
+    out.number(4 if short else 8)
+    out.data += struct.pack(f"<{len(scores)}{'f' if short else 'd'}", *scores)
+
+
+def _write_characters(out: _Written, tokenizer: Any, told: dict[str, Any]) -> None:
+    parts = _parts(told["normalizer"])
+    replaced = [(one["pattern"]["String"], one["content"]) for one in parts if one["type"] == "Replace"]
+    out.number(len(replaced))
+    for pattern, other in replaced:
+        out.text(pattern)
+        out.text(other)
+    codes = _codes(tokenizer)
+    swallowed = _swallowed(tokenizer, codes) if any(one["type"] == "Precompiled" for one in parts) else []
+    out.number(len(swallowed))
+    for first, second in swallowed:
+        out.number(first)
+        out.number(second)
+    ranges = list(_ranges(codes))
+    out.number(len(ranges))
+    behind = 0
+    for start, end, code in ranges:
+        out.number(start - behind)
+        out.number(end - start - 1)
+        out.number(code.kind)
+        if code.kind in (characters.IS_ALONE, characters.SHIFTED):
+            out.signed(code.payload)
+        elif code.kind == characters.IS_MARK:
+            out.number(code.payload)
+        elif code.kind == characters.SPELLED:
+            for number in range(start, end):
+                outputs = codes[number].payload
+                out.number(len(outputs))
+                for character, what in outputs:
+                    out.number(4 * _packed(ord(character) - number) + what)
+        behind = end
+
+
+def _packed(value: int) -> int:
+    return 2 * value if value >= 0 else -2 * value - 1
+
+
+def _ranges(codes: dict[int, _Code]) -> Iterator[tuple[int, int, _Code]]:
+    """First code point, the one behind the last, and what they have in common; spelled ones side by side."""
+    start, end, held = 0, 0, _Code(-1)
+    for number, code in codes.items():
+        alike = code.kind == held.kind and (code.kind == characters.SPELLED or code == held)
+        if alike and number == end:
+            end += 1
+            continue
+        if held.kind >= 0:
+            yield start, end, held
+        start, end, held = number, number + 1, code
+    if held.kind >= 0:
+        yield start, end, held
+
+
+def _codes(tokenizer: Any) -> dict[int, _Code]:
+    """What becomes of each code point between two letters, but of those that stay as they are."""
+    normalize = tokenizer.normalizer.normalize_str if tokenizer.normalizer is not None else str
+    kinds: dict[str, int] = {}
+
+    def kind(character: str) -> int:
+        if character not in kinds:
+            kinds[character] = _kind(tokenizer.pre_tokenizer, character)
+        return kinds[character]
+
+    found, orders = {}, _orders(normalize)
+    for block in _blocks():
+        between = f"a{'a'.join(map(chr, block))}a"
+        normalized = normalize(between)
+        if normalized == between and len(tokenizer.pre_tokenizer.pre_tokenize_str(between)) == 1:
+            continue
+        for number in block:
+            character = chr(number)
+            whole = normalize(f"a{character}a")
+            if whole[:1] != "a" or whole[-1:] != "a":
+                raise NoTable(f"U+{number:04X} changes the letters beside it")
+            outputs = [(one, MARK if one in orders else kind(one)) for one in whole[1:-1]]
+            if outputs != [(character, WORD)]:
+                found[number] = _code(number, outputs, orders, normalize)
+    return found
+
+
+def _blocks() -> Iterator[range]:
+    """All code points, side by side; most of Unicode is alike."""
+    for start in range(0, _CODES, _BLOCK):
+        if start not in _SURROGATES:
+            yield range(start, start + _BLOCK)
+
+
+def _code(number: int, outputs: list[tuple[str, int]], orders: dict[str, int], normalize: Any) -> _Code:
+    if not outputs:
+        breaks = orders and normalize(f"a{_HIGH}{chr(number)}{_LOW}a") != f"a{_LOW}{_HIGH}a"
+        return _Code(characters.BREAKS if breaks else characters.DROPPED)
+    kinds = [what for _, what in outputs]
+    if set(kinds) == {SPACE}:
+        return _Code(characters.IS_SPACE)
+    if kinds == [ALONE] or (len(kinds) == 3 and kinds[::2] == [SPACE, SPACE] and kinds[1] in (WORD, ALONE)):
+        return _Code(characters.IS_ALONE, ord(outputs[len(kinds) // 2][0]) - number)
+    if kinds == [WORD]:
+        return _Code(characters.SHIFTED, ord(outputs[0][0]) - number)
+    if outputs == [(chr(number), MARK)]:
+        return _Code(characters.IS_MARK, orders[chr(number)])
+    letters = [(one, WORD) for one in characters.decomposed(number)] if number in _HANGUL else []
+    return _Code(characters.HANGUL) if outputs == letters else _Code(characters.SPELLED, tuple(outputs))
+
+
+def _kind(splitter: Any, character: str) -> int:
+    """What a normalized character is to the splitter, told by two letters around it."""
+    found = [word.lstrip("\u2581") for word, _ in splitter.pre_tokenize_str(f"a{character}a")]
+    if character == "\u2581" or found == [f"a{character}a"]:
+        return WORD
+    if found == ["a", "a"]:
+        return SPACE
+    if found == ["a", character, "a"]:
+        return ALONE
+    raise NoTable(f"its splitter makes {found} of 'a{character}a'")
+
+
+def _orders(normalize: Any) -> dict[str, int]:
+    """Marks that stay in the text and change places with others, with the order that they are put in."""
+    if normalize(f"a{_HIGH}{_LOW}a") != f"a{_LOW}{_HIGH}a":
+        return {}
+    moved = []
+    for block in _blocks():
+        among = "".join(f"a{_HIGH}{chr(number)}{_LOW}" for number in block)
+        if normalize(among) != among:
+            moved += [chr(number) for number in block if _moves(normalize, chr(number))]
+    return {one: sum(normalize(f"a{one}{other}a") == f"a{other}{one}a" for other in moved) for one in moved}
+
+
+def _moves(normalize: Any, mark: str) -> bool:
+    """Whether a character stays, and lets a low mark pass to a high one, whichever side of that it belongs to."""
+    if normalize(f"a{mark}a") != f"a{mark}a":
+        return False
+    return bool(normalize(f"a{_HIGH}{mark}{_LOW}a") not in (f"a{_HIGH}{mark}{_LOW}a", f"a{_HIGH}{_LOW}{mark}a"))
+
+
+def _swallowed(tokenizer: Any, codes: dict[int, _Code]) -> list[tuple[int, int]]:
+    """Pairs of which the second goes: sentencepiece's table replaces a short grapheme by what its first one gives.
+
+    Short is below six bytes, so a second of two bytes follows a first of three at most.
+    """
+    normalize = tokenizer.normalizer.normalize_str
+
+    def given(text: str) -> str:
+        return str(normalize(f"a{text}a")[1:-1])
+
+    joiner = "\u200c"
+    extenders = [one for one in map(chr, range(0x800)) if given(joiner + one) != given(joiner) + given(one)]
+    pairs = [("\r", "\n")]
+    pairs += [(chr(number), c) for c in extenders for number in codes if 0x20 < number < 0x10000]
+    found = []
+    for first, second in pairs:
+        if given(first + second) == given(first) != given(first) + given(second):
+            found.append((ord(first), ord(second)))
+    return found
