@@ -15,7 +15,8 @@ from edgebert import cli, opening, pipeline
 from tests.conftest import ROOT
 
 VERBS = [
-    "answer", "build", "doctor", "export-client", "init", "plan", "predict", "pretrain", "show", "targets", "validate", "verify",
+    "answer", "build", "doctor", "export-client", "init", "plan", "predict", "pretrain", "show", "targets",
+    "validate", "verify",
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "onnx", "litert_torch", "onnxruntime", "sklearn"}
 REPORT = "import json, sys; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
