@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebert.device.reading import ill_formed as ill_formed
 from edgebert.errors import InputError
 
 UNKNOWN = ("[UNK]", "<unk>")  # WordPiece's and SentencePiece's name for what they do not have
@@ -62,6 +64,10 @@ class Encoder:
         """Of the pieces of texts, the share that the vocabulary does not have; 0 where there are none."""
         pieces = [n for text in texts for n in self._tokenizer.encode(text, add_special_tokens=False).ids]
         return sum(number in self.unknown for number in pieces) / max(1, len(pieces))
+
+    def is_sign(self, character: str) -> bool:
+        """Whether a character is a punctuation mark or a symbol, as tables for devices tell it too."""
+        return unicodedata.category(character)[0] in "PS"
 
     def number(self, piece: str) -> int:
         """The number of a piece. Raises InputError where the vocabulary lacks it."""
@@ -134,18 +140,3 @@ def _pieces(found: dict[str, Any]) -> list[Any]:
     """The vocabulary in order: pieces by number, or a unigram's [piece, score]."""
     vocabulary = found["model"]["vocab"]
     return sorted(vocabulary, key=vocabulary.__getitem__) if isinstance(vocabulary, dict) else list(vocabulary)
-
-
-def ill_formed(text: object) -> str | None:
-    """Why a value cannot be given to a tokenizer as text, or None."""
-    if text is None:
-        return "is missing (null)"
-    if not isinstance(text, str):
-        return f"is {type(text).__name__}, not text"
-    if not text.strip():
-        return "is empty"
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        return f"is not well-formed Unicode (lone surrogate at character {error.start})"
-    return None

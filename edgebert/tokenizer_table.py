@@ -18,6 +18,7 @@ lowest bit (n >= 0 as 2n, n < 0 as -2n - 1); a text is its length in bytes and i
       what is in no range is part of a word as it is
     WordPiece: longest word, prefix of a piece within a word
     unigram: prefix, whether every word gets one, then scores: a count, 4 or 8 bytes, as many little-endian floats
+    signs: ranges as above, of punctuation marks and symbols, where words of entities end
 
 Pieces are the lines of vocab.txt, in order.
 """
@@ -27,6 +28,7 @@ from __future__ import annotations
 import functools
 import json
 import struct
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +112,7 @@ def made(text: str) -> tuple[bytes, tuple[str, ...]]:
         out.text(metaspace["replacement"])
         out.number(int(metaspace["prepend_scheme"] == "always"))
         _write_scores(out, [score for _, score in model["vocab"]])
+    _write_signs(out)
     return bytes(out.data), tuple(pieces)
 
 
@@ -193,6 +196,18 @@ def _write_scores(out: _Written, scores: Sequence[float]) -> None:
     out.number(len(scores))
     out.number(4 if short else 8)
     out.data += struct.pack(f"<{len(scores)}{'f' if short else 'd'}", *scores)
+
+
+def _write_signs(out: _Written) -> None:
+    """Unicode's categories P and S, in the version that texts are read with here."""
+    signs = [code for code in range(_CODES) if unicodedata.category(chr(code))[0] in "PS"]
+    ranges = list(_ranges({code: _Code(0) for code in signs}))
+    out.number(len(ranges))
+    behind = 0
+    for start, end, _ in ranges:
+        out.number(start - behind)
+        out.number(end - start - 1)
+        behind = end
 
 
 def _write_characters(out: _Written, tokenizer: Any, told: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ The table was filled by the model's own tokenizer, so it needs no Unicode data o
 import bisect
 import re
 import struct
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 MAGIC, VERSION = b"EBTK", 1
 WORD, SPACE, ALONE, MARK = 0, 1, 2, 3  # what a character is to the splitter; a mark is one that may change places
@@ -60,25 +60,41 @@ class Reader:
         return list(struct.unpack("<%d%s" % (count, "f" if width == 4 else "d"), self.bytes(width * count)))
 
 
+class Ranges:
+    """Ranges of code points, ascending, none of which touches another's.
+
+    A table has their count, and of each the code points since the end of the last one and their number - 1;
+    `payload` reads what else it has of one, from its first code point and the one behind its last.
+    """
+
+    def __init__(self, reader: Reader, payload: Optional[Callable[[int, int], Any]] = None) -> None:
+        self.starts: List[int] = []
+        self.ends: List[int] = []
+        self.payloads: List[Any] = []
+        behind = 0
+        for _ in range(reader.number()):
+            start = behind + reader.number()
+            behind = start + reader.number() + 1
+            self.starts.append(start)
+            self.ends.append(behind)
+            if payload is not None:
+                self.payloads.append(payload(start, behind))
+
+    def at(self, code: int) -> int:
+        """The number of the range that holds a code point; -1 where none does."""
+        number = bisect.bisect_right(self.starts, code) - 1
+        return number if number >= 0 and code < self.ends[number] else -1
+
+
 class Characters:
     """The table's part that splits text into normalized words."""
 
     def __init__(self, reader: Reader) -> None:
         self._replaced = [(reader.text(), reader.text()) for _ in range(reader.number())]
         self._swallowed = {(chr(reader.number()), chr(reader.number())) for _ in range(reader.number())}
-        self._starts, self._ends = [], []  # type: List[int], List[int]
-        self._kinds, self._payloads = [], []  # type: List[int], List[Any]
-        behind = 0
+        self._ranges = Ranges(reader, lambda start, behind: _payload(reader, start, behind))
         odd = {first for first, _ in self._swallowed}
-        for _ in range(reader.number()):
-            start = behind + reader.number()
-            behind = start + reader.number() + 1
-            kind = reader.number()
-            payload = _payload(reader, kind, start, behind)
-            self._starts.append(start)
-            self._ends.append(behind)
-            self._kinds.append(kind)
-            self._payloads.append(payload)
+        for start, behind, (kind, payload) in zip(self._ranges.starts, self._ranges.ends, self._ranges.payloads):
             if kind == IS_MARK:
                 odd.update(map(chr, range(start, behind)))
             if kind == SPELLED:
@@ -153,27 +169,22 @@ class Characters:
                 text = "".join(character for character, _ in read)
         return read
 
-    def _range(self, code: int) -> int:
-        """The number of the range that holds a code point; -1 where none does."""
-        at = bisect.bisect_right(self._starts, code) - 1
-        return at if at >= 0 and code < self._ends[at] else -1
-
     def _order(self, mark: str) -> int:
-        return int(self._payloads[self._range(ord(mark))])
+        return int(self._ranges.payloads[self._ranges.at(ord(mark))][1])
 
     def _outputs(self, character: str) -> Tuple[int, List[Tuple[str, int]]]:
         """What its range is, and what becomes of a character: (character, what it is to the splitter) each."""
         code = ord(character)
-        at = self._range(code)
+        at = self._ranges.at(code)
         if at < 0:
             return SHIFTED, [(character, WORD)]
-        kind, payload = self._kinds[at], self._payloads[at]
+        kind, payload = self._ranges.payloads[at]
         if kind == IS_SPACE:
             return kind, [(" ", SPACE)]
         if kind in (IS_ALONE, SHIFTED):
             return kind, [(chr(code + payload), ALONE if kind == IS_ALONE else WORD)]
         if kind == SPELLED:
-            return kind, payload[code - self._starts[at]]
+            return kind, payload[code - self._ranges.starts[at]]
         if kind == HANGUL:
             return kind, [(one, WORD) for one in decomposed(code)]
         return kind, [(character, MARK)] if kind == IS_MARK else []
@@ -192,13 +203,15 @@ class _Spelled(Dict[int, str]):
         return self[code]
 
 
-def _payload(reader: Reader, kind: int, start: int, behind: int) -> Any:
+def _payload(reader: Reader, start: int, behind: int) -> Tuple[int, Any]:
+    """A range's kind, and what that needs."""
+    kind = reader.number()
     if kind in (IS_ALONE, SHIFTED):
-        return reader.signed()
+        return kind, reader.signed()
     if kind == IS_MARK:
-        return reader.number()
+        return kind, reader.number()
     if kind != SPELLED:
-        return None
+        return kind, None
     found = []
     for code in range(start, behind):
         outputs = []
@@ -206,7 +219,7 @@ def _payload(reader: Reader, kind: int, start: int, behind: int) -> Any:
             packed = reader.number()
             outputs.append((chr(code + _signed(packed >> 2)), packed & 3))
         found.append(outputs)
-    return found
+    return kind, found
 
 
 def _signed(number: int) -> int:

@@ -10,23 +10,27 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from . import bundle, conditions, decoding, excerpts, measure, runtimes
+from . import ask, bundle, conditions, decoding, excerpts, measure, reading, runtimes
 
 PASSED, FAILED, WRONG_INPUT, BUG, SURROUNDINGS = 0, 1, 2, 3, 4
 MIN_AGREEMENT = 1.0  # of the rows whose margin exceeds the tolerance: those must not change
 
 
 def main(arguments: Sequence[str], folder: Optional[str] = None) -> int:
-    """Run the self-test, print its verdict as JSON, return the exit status.
+    """Test the bundle, or answer texts with it; print the verdict, or the answers, as JSON.
 
-    0: passed; 1: a check failed; 2: not a sound bundle, or a wrong argument; 3: a bug of ours; 4: the runtime is
-    missing.
+    Exit status: 0: passed; 1: a check failed; 2: not a sound bundle, or a wrong argument or text; 3: a bug of
+    ours; 4: the runtime is missing.
     """
     options = _options(folder is None).parse_args(list(arguments))
     where = folder or options.bundle
     try:
+        if options.texts:
+            answered = ask.answers(where, options.texts, options.model, options.threads)
+            print(json.dumps(answered, indent=1))
+            return PASSED
         verdict = run(where, options.rows, options.runs, options.threads, options.model)
-    except (bundle.BundleError, runtimes.ModelUnreadable) as error:
+    except (bundle.BundleError, runtimes.ModelUnreadable, ask.Refused) as error:
         print("edgebert: %s" % error, file=sys.stderr)
         return WRONG_INPUT
     except runtimes.RuntimeMissing as error:
@@ -88,12 +92,13 @@ def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Di
     on_board = bool(board and host["board"] and board in host["board"])
     stands_in = manifest["target"].get("accelerator", "none") != "none"  # these runtimes compute on the CPU
     slowed = conditions.faults(record) if on_board else []
+    tokenizer = _tokenized(opened)
     return {
         "schema": bundle.SCHEMA,
         "bundle": manifest["name"],
         "digest": bundle.digest(opened.folder),
         "target": manifest["target"]["name"],
-        "passed": all(check["status"] != "fail" for check in checks),
+        "passed": all(check["status"] != "fail" for check in checks) and not (tokenizer or {}).get("differ"),
         "checks": checks,
         "latency": _latency(opened, samples),
         "slowed": slowed,
@@ -103,6 +108,7 @@ def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Di
         "rows": len(golden),
         "score": round(sum(known) / len(known), 6) if known else None,
         "agreement": _agreement(opened, outputs),
+        "tokenizer": tokenizer,
         "evidence": "device" if on_board and not stands_in else "host",
         "measured_at": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
@@ -149,6 +155,19 @@ def _judge(opened: Opened, outputs: List[Any]) -> List[Dict[str, Any]]:
     ]
 
 
+def _tokenized(opened: Opened) -> Optional[Dict[str, int]]:
+    """How many golden rows were tokenized, and how many not as the library did; None: there is no table."""
+    manifest = opened.manifest
+    if not (manifest.get("tokenizer") or {}).get("table"):
+        return None
+    tokenizer = ask.opened(opened.folder, manifest, opened.entry)
+    differ = 0
+    for row, feeds in zip(opened.golden, opened.feeds):
+        read = reading.windows(manifest["task"], row["inputs"], tokenizer, manifest["decoding"])[0]
+        differ += any(not np.array_equal(read.feeds[name], ids) for name, ids in feeds.items())
+    return {"rows": len(opened.golden), "differ": differ}
+
+
 def _check(
     name: str, entry: Dict[str, Any], measured: float, limit: float, bound: str, good: bool
 ) -> Dict[str, Any]:
@@ -181,6 +200,7 @@ def _options(takes_bundle: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 BUNDLE", description=main.__doc__.splitlines()[0])  # type: ignore[union-attr]
     if takes_bundle:
         parser.add_argument("bundle", type=_folder)
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to answer, or - for lines (default: test)")
     parser.add_argument("--rows", type=_natural, default=0, help="golden rows to replay (default: all)")
     parser.add_argument("--runs", type=_natural, default=3, help="timed rounds over them (default: 3; 0: none)")
     parser.add_argument("--threads", type=_positive, default=1, help="threads of the runtime (default: 1)")

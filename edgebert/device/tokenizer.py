@@ -69,6 +69,7 @@ class Tokenizer:
         self._special = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
         self._characters = characters.Characters(reader)
         self._model = pieces.opened(reader, kind, vocabulary, unknown)
+        self._signs = characters.Ranges(reader)
         self.pieces = vocabulary + [""] * (
             1 + max((number for _, number, _ in added), default=-1) - len(vocabulary)
         )
@@ -76,6 +77,10 @@ class Tokenizer:
             self.pieces[number] = text
         if not 0 <= max(self._cls, self._sep, unknown) < len(self.pieces):
             raise IndexError
+
+    def is_sign(self, character: str) -> bool:
+        """Whether a character is a punctuation mark or a symbol."""
+        return self._signs.at(ord(character)) >= 0
 
     def number(self, piece: str) -> int:
         """The number of a piece. Raises ValueError where the vocabulary lacks it."""

@@ -1,4 +1,4 @@
-"""Entities in a text: spans and tags of rows, what is wrong with them, and the words that a model reads.
+"""Entities in a text: spans and tags of rows, what is wrong with them, and the tags of words.
 
 Offsets are Unicode code points, ends exclusive. A row has `tokens` and `tags`, or `text` and `spans`; both become
 spans of one text, so that a device, which has the text alone, is asked what was scored.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from edgebert.device.decoding.token_classification import chunks, text_of
-from edgebert.tokenization import Encoded, ill_formed
+from edgebert.device.reading.token_classification import Word, trimmed
+from edgebert.tokenization import ill_formed
 
 OUTSIDE = "O"
 TAG = re.compile(r"O|[BIES]-\S.*")
@@ -137,67 +137,6 @@ def spans_of(row: Mapping[str, Any]) -> list[Span]:
     else:
         found = [Span(one["start"], one["end"], one["slot"].strip()) for one in row.get("spans", ())]
     return sorted(Span(*trimmed(text, start, end), slot) for start, end, slot in found)
-
-
-def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """A range of a text without the white space at its ends."""
-    inner = text[start:end]
-    return start + len(inner) - len(inner.lstrip()), end - len(inner) + len(inner.rstrip())
-
-
-class Word(NamedTuple):
-    """Where a word of a text is."""
-
-    start: int
-    end: int
-
-
-def words_of(text: str, windows: Sequence[Encoded]) -> list[Word]:
-    """The words of a text, from the windows that hold all of it.
-
-    A word begins where the tokenizer's own pre-tokenizer says so, and at and after every punctuation mark or
-    symbol; but an underscore parts nothing, it is a letter of names. So words are a matter of the text alone: a
-    device that is given no tokens finds the same.
-    """
-    words: list[Word] = []
-    read, before = 0, None
-    for window in windows:
-        numbers = window.encoding.word_ids
-        for i, start, end in _pieces(text, window):
-            if end <= read:
-                continue  # in the window before too, or one of several pieces of one character
-            if words and _goes_on(text, start, words[-1].end, numbers[i] == before):
-                words[-1] = Word(words[-1].start, end)
-            else:
-                words.append(Word(start, end))
-            read, before = end, numbers[i]
-    return words
-
-
-def places(text: str, window: Encoded, words: Sequence[Word]) -> list[tuple[int, Word]]:
-    """(position of its first piece among the window's tokens, word) of each word that begins in a window."""
-    first: dict[int, int] = {}
-    for i, start, _ in _pieces(text, window):
-        first.setdefault(start, i)
-    return [(first[word.start], word) for word in words if word.start in first]
-
-
-def _pieces(text: str, window: Encoded) -> Iterator[tuple[int, int, int]]:
-    """(position, start, end) of the pieces of a window that are more than white space."""
-    encoding = window.encoding
-    pairs = zip(encoding.special_tokens_mask, encoding.offsets, strict=True)
-    for i, (special, offsets) in enumerate(pairs):
-        start, end = trimmed(text, *offsets)
-        if not special and start < end:
-            yield i, start, end
-
-
-def _goes_on(text: str, start: int, end: int, whole: bool) -> bool:
-    """Whether a piece at `start` goes on with the word that ends at `end`, `whole` to the pre-tokenizer."""
-    beside = text[start - 1 : start + 1]
-    if start == end and "_" in beside:
-        return True
-    return whole and not any(unicodedata.category(character)[0] in "PS" for character in beside)
 
 
 def tags_of(words: Sequence[Word], spans: Sequence[Span]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -152,10 +153,12 @@ def _write_readme(manifest: Manifest, out: Path) -> None:
         loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     own = "numpy ai-edge-litert" if manifest.file().format == "tflite" else "numpy onnxruntime"
+    asked = example(golden(str(out), 1)[0]["inputs"])
     page = environment.get_template("bundle_readme.md.j2").render(
         m=manifest,
         file=manifest.file(),
         packages=PACKAGES.get(manifest.target.runtime, own),
-        asked=json.dumps(example(golden(str(out), 1)[0]["inputs"])),
+        asked=json.dumps(asked),
+        shell=shlex.quote(asked if isinstance(asked, str) else json.dumps(asked)),
     )
     (out / "README.md").write_text(page, encoding="utf-8")

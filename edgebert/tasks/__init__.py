@@ -6,7 +6,6 @@ How outputs become an answer is the device's own code, `edgebert.device.decoding
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,27 +14,16 @@ from numpy.typing import NDArray
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row
+from edgebert.device.reading import Window as Window
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.tables import Table
-from edgebert.tokenization import Encoder, Feeds
+from edgebert.tokenization import Encoder
 from edgebert.verdict import Score
 
 Outputs = dict[str, NDArray[np.float32]]  # of one window, by name, without the batch axis
 Answer = dict[str, Any]  # what `predict` tells of a row, but for `truncated`
 Decoding = dict[str, Any]  # the manifest's `decoding`: what the decoder goes by
 Example = dict[str, Any]  # ids by input name (lists of ints), `target`; `beside`: ids of what is read with them
-
-
-@dataclass(frozen=True)
-class Window:
-    """What the model reads at once: ids int64 [1, tokens] by input name, and what decoding must know of them.
-
-    `align` is JSON (offsets of the tokens, where sentences begin): it travels in golden rows.
-    """
-
-    feeds: Feeds
-    align: dict[str, Any] = field(default_factory=dict)
-    truncated: bool = False
 
 
 class Task(Protocol):

@@ -21,6 +21,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.extractive_summarization import sentences_of
+from edgebert.device.reading import extractive_summarization as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import rouge
 from edgebert.plain import (
@@ -33,7 +34,7 @@ from edgebert.plain import (
 )
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
-from edgebert.tokenization import Encoder, Feeds, ill_formed
+from edgebert.tokenization import Encoder, ill_formed
 from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
@@ -123,29 +124,7 @@ def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """As many windows of whole sentences as the text needs; a sentence longer than a window is cut to one."""
-    found: list[Window] = []
-    parts: list[Feeds] = []
-    places: list[list[int]] = []
-    length, cut = 0, False
-    for number, sentence in enumerate(sentences_of(row)):
-        encoded = encoder.encode(sentence)
-        size = encoded.feeds["input_ids"].shape[1]
-        if length + size > encoder.max_tokens:
-            found.append(_window(parts, places, cut))
-            parts, places, length, cut = [], [], 0, False
-        places.append([length, length + size, number])
-        parts.append(encoded.feeds)
-        length, cut = length + size, cut or encoded.truncated
-    return [*found, _window(parts, places, cut)]
-
-
-def _window(parts: Sequence[Feeds], places: list[list[int]], cut: bool) -> Window:
-    """Sentences side by side; segments alternate where the model knows segments."""
-    feeds = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    if "token_type_ids" in feeds:
-        segments = [np.full(part["input_ids"].shape[1], i % 2, np.int64) for i, part in enumerate(parts)]
-        feeds["token_type_ids"] = np.concatenate(segments)[None]
-    return Window(feeds, {"sentences": places}, cut)
+    return reading.windows(row, encoder, decoding)
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.device.reading import feature_extraction as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import retrieval
 from edgebert.plain import (
@@ -85,12 +86,7 @@ def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """A window of the text and one of the passage, each where the row has it, cut at its end."""
-    found = []
-    for column, prefix in (("text", "query_prefix"), ("text_pair", "passage_prefix")):
-        if column in row:
-            encoded = encoder.encode(decoding[prefix] + row[column])
-            found.append(Window(encoded.feeds, {"column": column}, encoded.truncated))
-    return found
+    return reading.windows(row, encoder, decoding)
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:

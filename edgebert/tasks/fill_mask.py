@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pydantic import Field
 from edgebert import intervals, masking
 from edgebert.architectures import Architecture
 from edgebert.data import Row
+from edgebert.device.reading import fill_mask as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.errors import InputError
 from edgebert.masking import MASK, NOT_ASKED
@@ -104,16 +106,8 @@ def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """One window: of a long text the part in whose middle the mask is. `align` tells what the row does not."""
     found = fitted(row, encoder, decoding)
-    mask = encoder.number(MASK)
-    parts = encoder.encode_windows(found["text"], stride=encoder.max_tokens)
-    best = max(parts, key=lambda one: _room(one.encoding.ids, mask))
     align = {} if found is row or "masked" not in found else {"masked": found["masked"]}
-    return [Window(best.feeds, align, len(parts) > 1)]
-
-
-def _room(ids: list[int], mask: int) -> int:
-    """How many pieces are on the shorter side of the mask; -1 where there is none."""
-    return min(ids.index(mask), len(ids) - 1 - ids.index(mask)) if mask in ids else -1
+    return [dataclasses.replace(window, align=align) for window in reading.windows(found, encoder, decoding)]
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:

@@ -17,6 +17,7 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.question_answering import golds
+from edgebert.device.reading import question_answering as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import squad
 from edgebert.plain import (
@@ -28,7 +29,7 @@ from edgebert.plain import (
 )
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
-from edgebert.tokenization import Encoded, Encoder, ill_formed
+from edgebert.tokenization import Encoder, ill_formed
 from edgebert.training import soft_targets
 from edgebert.verdict import Score
 
@@ -103,14 +104,7 @@ def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """As many windows as the context takes; `align` tells of its tokens: the first one, and their code points."""
-    encoded = encoder.encode_windows(row["context"], decoding["doc_stride"], row["question"])
-    return [Window(one.feeds, _align(one), one.truncated) for one in encoded]
-
-
-def _align(one: Encoded) -> dict[str, Any]:
-    places = [i for i, sequence in enumerate(one.encoding.sequence_ids) if sequence == 1]
-    offsets = [list(one.encoding.offsets[i]) for i in places]
-    return {"first": places[0] if places else 0, "offsets": offsets}
+    return reading.windows(row, encoder, decoding)
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:

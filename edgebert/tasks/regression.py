@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.device.reading import regression as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import classification, correlation
 from edgebert.plain import (
@@ -108,8 +109,7 @@ def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """One window, of pairs the longer text cut first."""
-    encoded = encoder.encode(row["text"], row["text_pair"] if decoding["pairs"] else None)
-    return [Window(encoded.feeds, truncated=encoded.truncated)]
+    return reading.windows(row, encoder, decoding)
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:

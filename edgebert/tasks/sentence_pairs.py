@@ -8,6 +8,7 @@ from typing import Any
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.device.reading import sentence_pairs as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import classification
 from edgebert.plain import misfit as misfit, places as places, tune as tune, tuned as tuned
@@ -66,8 +67,7 @@ def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """One window of both texts, the longer of them cut first."""
-    encoded = encoder.encode(row["text"], row["text_pair"])
-    return [Window(encoded.feeds, truncated=encoded.truncated)]
+    return reading.windows(row, encoder, decoding)
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgebert.architectures import Architecture
 from edgebert.data import Row, columns_fault, texts_fault
+from edgebert.device.reading import text_classification as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import classification, multilabel
 from edgebert.plain import places as places
@@ -104,8 +105,7 @@ def misfit(rows: Sequence[Row], decoding: Decoding) -> str | None:
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """One window, cut at its end."""
-    encoded = encoder.encode(row["text"])
-    return [Window(encoded.feeds, truncated=encoded.truncated)]
+    return reading.windows(row, encoder, decoding)
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:

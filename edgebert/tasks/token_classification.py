@@ -16,9 +16,10 @@ from edgebert import intervals
 from edgebert.architectures import Architecture
 from edgebert.data import Row
 from edgebert.device.decoding.token_classification import text_of
+from edgebert.device.reading import token_classification as reading
 from edgebert.emission import Blueprint, Bottlenecks, Head
 from edgebert.metrics import classification, entities
-from edgebert.metrics.entities import OUTSIDE, Span, Word
+from edgebert.metrics.entities import OUTSIDE, Span
 from edgebert.plain import misfit as misfit, tune as tune, tuned as tuned
 from edgebert.tables import Table
 from edgebert.tasks import Answer, Decoding, Example, Window
@@ -97,26 +98,13 @@ def decoding(settings: Settings, rows: Sequence[Row]) -> Decoding:
 
 def windows(row: Row, encoder: Encoder, decoding: Decoding) -> list[Window]:
     """As many overlapping windows as the text needs; nothing is cut."""
-    return [window for window, _ in _read(row, encoder, decoding)]
-
-
-def _read(row: Row, encoder: Encoder, decoding: Decoding) -> list[tuple[Window, list[Word]]]:
-    """Each window with the words that begin in it; `align` has their places among its tokens."""
-    text = text_of(row)
-    encoded = encoder.encode_windows(text, decoding["doc_stride"])
-    words = entities.words_of(text, encoded)
-    found = []
-    for window in encoded:
-        here = entities.places(text, window, words)
-        align = {"words": [[place, *word] for place, word in here]}
-        found.append((Window(window.feeds, align), [word for _, word in here]))
-    return found
+    return reading.windows(row, encoder, decoding)
 
 
 def fitted(row: Row, encoder: Encoder, decoding: Decoding) -> Row:
     """The text of the row, cut between words and before an entity that the window ends in, and its spans."""
     text, spans = text_of(row), entities.spans_of(row)
-    (_, here), *more = _read(row, encoder, decoding)
+    (_, here), *more = reading.read(text_of(row), encoder, decoding)
     if more:
         end = here[-1].start if here else 0  # the last word may go on in the next window
         end = min([end, *(span.start for span in spans if span.start < end < span.end)])
@@ -148,7 +136,7 @@ def head(model: Any, blueprint: Blueprint | Bottlenecks) -> Head:
 
 def examples(row: Row, encoder: Encoder, labels: Sequence[str], decoding: Decoding) -> list[Example]:
     """An example for each window; its target is a class number for each token, of the first piece of words."""
-    read = _read(row, encoder, decoding)
+    read = reading.read(text_of(row), encoder, decoding)
     words = sorted({word for _, here in read for word in here})
     tags = dict(zip(words, entities.tags_of(words, entities.spans_of(row)), strict=True))
     found = []

@@ -63,6 +63,15 @@ min_agreement = 0.8
 max_drop = 6.0
 {more}
 """
+# Runs a bundle where the libraries of a build machine are not to be had.
+BARE = """
+import runpy, site, sys
+site.main()
+for name in ("tokenizers", "transformers", "torch", "edgebert", "pydantic"):
+    sys.modules[name] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 FINETUNE = {"epochs": 6, "batch": 16, "learning_rate": 5e-3, "max_tokens": 32}
 
 
@@ -170,7 +179,20 @@ def test_a_bundle_tests_itself_with_what_travels_in_it(life: Life) -> None:
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         assert found["agreement"] == 1.0
+        assert found["tokenizer"] == {"rows": len(bundles.golden(command[1])), "differ": 0}
         assert found["score"] is None or found["score"] >= life.toy.FLOOR - 0.2
+
+
+def test_a_board_without_libraries_answers_as_this_machine_does(life: Life) -> None:
+    for bundle in bundles_of(life):
+        rows = [{"text": one} if isinstance(one, str) else dict(one) for one in life.toy.QUESTIONS]
+        rows += [{k: v for k, v in row.items() if k != life.task.TRUTH} for row in life.toy.rows(12, 7)]
+        rows = [life.task.fitted(row, bundle.encoder, bundle.manifest.decoding) for row in rows]
+        asked = "\n".join(json.dumps(row) for row in rows)
+        command = [sys.executable, "-S", "-c", BARE, str(bundle.folder), "-"]
+        done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["predictions"] == bundle.predict(rows)
 
 
 def test_the_readme_names_files_of_the_bundle(life: Life) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edgebert import opening
 from edgebert.device import bundle as bundles, measure
 from tests.conftest import ROOT, Built
 from tests.device.test_bundle import change_manifest, reseal
@@ -132,6 +133,29 @@ def test_the_options_are_heeded(copied: Callable[[str], Path], tmp_path: Path) -
     assert verdict["latency"]["model"] == "int8"
     assert {check["model"] for check in verdict["checks"]} == {"int8"}
     assert json.loads(written.read_text()) == verdict
+
+
+def test_a_text_is_answered_and_a_row_that_cannot_be_is_named(copied: Callable[[str], Path]) -> None:
+    folder = copied("raspberry-pi-5")
+    done = selftest(folder, "warm today", '{"text": "[SEP] puddle"}')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert verdict_of(done)["predictions"] == opening.open_bundle(folder).predict(["warm today", "[SEP] puddle"])
+    done = selftest(folder, "fine", " ", '{"txt": "x"}')
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "row 2: text is empty" in done.stderr
+    assert "row 3: no column 'text'; here are: txt" in done.stderr
+
+
+def test_a_tokenizer_that_cuts_otherwise_fails(copied: Callable[[str], Path]) -> None:
+    folder = copied("raspberry-pi-5")
+    pieces = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    pieces[-3:-1] = pieces[-2:-4:-1]
+    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    reseal(folder)
+    done = selftest(folder, "--runs", "0")
+    assert done.returncode == 1
+    assert verdict_of(done)["tokenizer"]["differ"] > 0
+    assert all(check["status"] == "pass" for check in verdict_of(done)["checks"])
 
 
 def test_without_options_the_default_model_is_tested(copied: Callable[[str], Path]) -> None:

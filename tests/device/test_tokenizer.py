@@ -14,7 +14,8 @@ import pytest
 from tokenizers import Tokenizer as Original
 
 from edgebert import tokenizer_table
-from edgebert.device.tokenizer import TABLE, VOCABULARY, TableUnreadable, Tokenizer
+from edgebert.device.characters import TableUnreadable
+from edgebert.device.tokenizer import TABLE, VOCABULARY, Tokenizer
 from edgebert.tokenization import Encoded, Encoder
 from tests import stress
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from edgebert.device.reading import token_classification as reading
+from edgebert.device.reading.token_classification import Word
 from edgebert.metrics import entities
-from edgebert.metrics.entities import Span, Word
+from edgebert.metrics.entities import Span
 from edgebert.tokenization import Encoder
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -101,8 +103,9 @@ def test_a_row_to_answer_has_no_known_entities() -> None:
 
 
 def read(model: Path, text: str, max_tokens: int = 64, stride: int = 0) -> list[str]:
-    windows = Encoder(model, max_tokens, INPUTS).encode_windows(text, stride)
-    return [text[word.start : word.end] for word in entities.words_of(text, windows)]
+    encoder = Encoder(model, max_tokens, INPUTS)
+    windows = encoder.encode_windows(text, stride)
+    return [text[word.start : word.end] for word in reading.words_of(text, windows, encoder)]
 
 
 @pytest.mark.parametrize(
@@ -132,9 +135,10 @@ def test_windows_do_not_change_the_words(toy_model: Path, text: str, stride: int
 
 def test_every_word_has_its_first_piece_in_a_window(toy_model: Path) -> None:
     text = "today zzzzzz warm zz the day of puddle zzzz"
-    windows = Encoder(toy_model, 10, INPUTS).encode_windows(text, 3)
-    words = entities.words_of(text, windows)
-    found = [entities.places(text, window, words) for window in windows]
+    encoder = Encoder(toy_model, 10, INPUTS)
+    windows = encoder.encode_windows(text, 3)
+    words = reading.words_of(text, windows, encoder)
+    found = [reading.places(text, window, words) for window in windows]
     assert {word for window in found for _, word in window} == set(words)
     for window, here in zip(windows, found, strict=True):
         for place, word in here:

@@ -1,0 +1,15 @@
+"""Regression: a text is one window, or a pair where the model was trained on pairs, the longer text cut first."""
+
+from typing import Any, List, Mapping, Tuple
+
+from . import Window, whole
+
+
+def columns(row: Mapping[str, Any], settings: Mapping[str, Any]) -> Tuple[str, ...]:
+    """The texts that a row must have."""
+    return ("text", "text_pair") if settings["pairs"] else ("text",)
+
+
+def windows(row: Mapping[str, Any], encoder: Any, settings: Mapping[str, Any]) -> List[Window]:
+    """One window."""
+    return whole(encoder.encode(row["text"], row["text_pair"] if settings["pairs"] else None))
