@@ -82,6 +82,9 @@ class Proof(BaseModel):
     runtime: dict[str, str]
     conditions: dict[str, Any] | None
     samples: dict[str, list[float]]
+    tokenizer: dict[str, int] | None = Field(
+        default=None, description="golden rows that the bundle's own code tokenized there, and how many differ"
+    )
     runner: dict[str, Any] | None = Field(
         default=None, description="what a benchmark binary printed, its own words"
     )

@@ -29,6 +29,9 @@ def found_there(found: Proof, path: Path) -> RenderableType:
             f"those whose margin exceeds the tolerance {compared.tolerance:.3g}); largest difference "
             f"{largest}"
         )
+    if (cut := found.tokenizer) is not None:
+        differ = f"{cut['differ']} not as here" if cut["differ"] else "all as here"
+        lines.append(f"{cut['rows']} golden rows tokenized by the bundle's own code: {differ}")
     if (counted := found.instructions) is not None:
         lines.append(_counts(counted))
     for one in found.latency:

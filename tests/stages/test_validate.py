@@ -120,6 +120,13 @@ def test_outputs_beyond_the_tolerance_fail_though_all_answers_agree(copy: Path) 
     assert found.valid
 
 
+@pytest.mark.parametrize(("differ", "passed"), [(0, True), (3, False)])
+def test_golden_rows_that_are_tokenized_otherwise_there_fail(copy: Path, differ: int, passed: bool) -> None:
+    found = run(copy, device(found={"tokenizer": {"rows": 64, "differ": differ}}))
+    assert found.tokenizer == {"rows": 64, "differ": differ}
+    assert found.passed is passed
+
+
 def test_other_answers_fail(copy: Path) -> None:
     found = run(copy, device(lambda _, logits: logits[::-1]))
     assert statuses(found) == {"golden_max_abs_diff": "fail", "agreement": "fail"}
