@@ -1,10 +1,10 @@
 """Accuracy control: an int8 file that fails its gates on dev gets precision back where it helps most for its work.
 
-First, wherever dev leaves a doubt, the ranges of activations are moved into the weights of an ONNX graph
-(`edgebert.equalization`), which costs an operator a product and no precision of weights. Where a gate still fails,
-products are ranked by how much nearer the outputs come to fp32's when that one alone stays float, for the
-multiply-adds it then takes in float, and the best are given back together, as few as hold the gates. What
-`min_int8_matmul_share` or `max_bytes_per_parameter` forbids is not given back.
+First, wherever dev leaves a doubt and the quantizer allows it, the ranges of activations are moved into weights of
+an ONNX graph (`edgebert.equalization`), which costs an operator a product and no precision of weights. Where a
+gate still fails, products are ranked by how much nearer the outputs come to fp32's when that one alone has the
+higher precision (float, or what the target has), for its multiply-adds, and the best are given back together, as
+few as hold the gates. What `min_int8_matmul_share` or `max_bytes_per_parameter` forbids is not given back.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edgebert import scoring
 from edgebert.artifact import Artifact
 from edgebert.data import Row
 from edgebert.equalization import equalize
-from edgebert.quantizers import Settings
+from edgebert.quantizers import Settings, Write
 from edgebert.scoring import Question
 from edgebert.tasks import Answer, Decoding, Outputs, Task
 from edgebert.tokenization import Feeds
@@ -93,7 +93,7 @@ class Attempt:
     """A file, what it was made of and what dev says of it. `error`: mean distance of its outputs from fp32's."""
 
     source: Artifact
-    settings: Settings
+    write: Write
     folder: Path
     score: Score
     error: float
@@ -107,6 +107,14 @@ class Attempt:
         """Its figures for the manifest."""
         drop, same = self.score.drop, self.score.agreement
         return {"drop_points": drop.points if drop else None, "agreement": same.value if same else None}
+
+
+def writer(quantizer: ModuleType, source: Path, settings: Settings, batches: Sequence[Feeds]) -> Write:
+    """What makes a quantizer's files of a graph file; what all of them share is measured here, once."""
+    if quantizer.prepare is not None:
+        write: Write = quantizer.prepare(source, settings, batches)
+        return write
+    return lambda more, out: quantizer.apply(source, settings.keeping(more), batches, out)
 
 
 class Control:
@@ -129,13 +137,15 @@ class Control:
 
     def run(self, settings: Settings, out: Path) -> dict[str, Any]:
         """Leave the best file in `out` and tell what was done: empty where nothing had to be."""
-        plain = self._attempt(self._source, settings)
+        plain = self._attempt(self._source, writer(self._quantizer, self._source.path, settings, self._batches))
         if self._guard.safe(plain.score):
             shutil.copytree(plain.folder, out, dirs_exist_ok=True)
             return {}
         best = plain
-        if self._source.form == "onnx":
-            best = max(plain, self._attempt(self._equalized(), settings), key=Attempt.merit)
+        if self._quantizer.EQUALIZE:
+            even = self._equalized()
+            write = writer(self._quantizer, even.path, settings, self._batches)
+            best = max(plain, self._attempt(even, write), key=Attempt.merit)
         given: list[str] = []
         if not self._guard.holds(best.score):
             best, given = self._give_back(best)
@@ -156,8 +166,7 @@ class Control:
         tried: dict[int, Attempt] = {}
 
         def holds(count: int) -> bool:
-            keep = [*start.settings.keep_float, *ranked[:count]]
-            tried[count] = self._attempt(start.source, start.settings.model_copy(update={"keep_float": keep}))
+            tried[count] = self._attempt(start.source, start.write, ranked[:count])
             return self._guard.holds(tried[count].score)
 
         low, high = 0, len(ranked)
@@ -181,8 +190,7 @@ class Control:
         begun = (start.folder / self._quantizer.FILE).stat().st_size
         for number, name in enumerate(sizes):
             self._tell(number, len(sizes))
-            keep = [*start.settings.keep_float, name]
-            one = self._quantized(start.source, start.settings.model_copy(update={"keep_float": keep}))
+            one = self._quantized(start.source, start.write, [name])
             gains[name] = (self._error(one) - start.error) / sizes[name]
             more[name] = one.path.stat().st_size - begun
             shutil.rmtree(one.folder)
@@ -207,15 +215,15 @@ class Control:
         onnx.save(model, str(even.path))
         return even
 
-    def _quantized(self, source: Artifact, settings: Settings) -> Artifact:
+    def _quantized(self, source: Artifact, write: Write, more: Sequence[str]) -> Artifact:
         folder = self._room / str(self._made)
         self._made += 1
-        self._quantizer.apply(source.path, settings, self._batches, folder / self._quantizer.FILE)
+        write(more, folder / self._quantizer.FILE)
         update = {"file": self._quantizer.FILE, "precision": self._quantizer.PRECISION, "folder": folder}
         return source.model_copy(update=update)
 
-    def _attempt(self, source: Artifact, settings: Settings) -> Attempt:
-        artifact = self._quantized(source, settings)
+    def _attempt(self, source: Artifact, write: Write, more: Sequence[str] = ()) -> Attempt:
+        artifact = self._quantized(source, write, more)
         outputs = scoring.outputs_of(artifact.folder, artifact.entry("attempt"), self._windows)
         guard = self._guard
         rows = [question.row for question in guard.questions]
@@ -225,7 +233,7 @@ class Control:
         shipped, reference = (self._answers(found, decoding) for found in (outputs, self._reference))
         answered = {"teacher": reference, "reference": reference, "shipped": shipped}
         score = guard.task.scores(rows, "dev", answered)[0]
-        return Attempt(source, settings, artifact.folder, score, _distance(outputs, self._reference))
+        return Attempt(source, write, artifact.folder, score, _distance(outputs, self._reference))
 
     def _answers(self, outputs: Sequence[Outputs], decoding: Decoding) -> list[Answer]:
         decode = scoring.decoder(self._guard.task.NAME, self._guard.labels, decoding)

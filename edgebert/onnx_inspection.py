@@ -133,5 +133,5 @@ def _rows(model: Any) -> dict[str, int]:
     for value in (*inferred.graph.value_info, *inferred.graph.output):
         dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
         if len(dims) >= 2 and all(dims[:-1]):
-            rows[value.name] = dims[-2] if len(dims) > 2 else 1
+            rows[value.name] = dims[-2]
     return rows

@@ -70,6 +70,8 @@ def quantized(
     if limits is not None:
         settings |= {"limits": dataclasses.asdict(limits), "dev": key_of(dev)}
         about += f", held against {len(dev)} dev rows"
+    elif quantizer.tensors is None:
+        about += ", without accuracy control"
     return Step("quantize", about, settings, (exported, trained), modules, quantizer.NEEDS, work)
 
 

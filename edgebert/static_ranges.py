@@ -1,7 +1,8 @@
-"""Static quantization of ONNX graphs: preprocessing and the feeding of calibration texts."""
+"""Static quantization of ONNX graphs: preprocessing, the feeding of calibration texts, and what is written."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 import warnings
@@ -13,37 +14,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebert.device.runtimes import pad
-from edgebert.onnx_graph import products, select
 from edgebert.tokenization import Feeds
 
-Quantize = Callable[[Path, Any, list[str], Path], None]  # model, reader, nodes to exclude, out
+_FUSED = "/MatMulAddFusion"  # what ONNX Runtime puts behind the name of a MatMul that it makes a Gemm
+Write = Callable[[Sequence[str], Path], None]  # products of higher precision, beside those to keep float; out
 
 
-def calibrated(model: Any, keep_float: Sequence[str], batches: Sequence[Feeds], out: Path, run: Quantize) -> None:
-    """Preprocess an ONNX model and have `run` quantize it with ranges from `batches`."""
+def preprocessed(model: Any) -> Any:
+    """An ONNX model as static quantization wants it: shapes inferred, MatMul + Add as Gemm."""
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as room, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as room, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source, ready = Path(room, "source.onnx"), Path(room, "ready.onnx")
         onnx.save(model, str(source))  # given a ModelProto, it loses constants of one number
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         prepared = onnx.load(str(ready))
-        del prepared.metadata_props[:]  # the preprocessor's own note, which QNN's refuses to read
-        _rename_shapes(prepared)
-        onnx.save(prepared, str(ready))
-        with_constant, without = products(prepared)
-        exclude = [*without, *select(with_constant, keep_float)]
-        logging.disable(logging.WARNING)
-        try:
-            run(ready, Reader(prepared, batches), exclude, out)
-        finally:
-            logging.disable(logging.NOTSET)
-    written = onnx.load(str(out))
-    written.ir_version = model.ir_version
-    onnx.save(written, str(out))
+    del prepared.metadata_props[:]  # the preprocessor's own note, which QNN's refuses to read
+    _rename_shapes(prepared)
+    for node in prepared.graph.node:
+        node.name = node.name.removesuffix(_FUSED)
+    return prepared
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """What ONNX Runtime's quantizers advise is not said."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def save(model: Any, ir_version: int, out: Path) -> None:
+    """Write a quantized model to `out`, of the IR version that the target reads."""
+    import onnx
+
+    model.ir_version = ir_version
+    out.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(out))
 
 
 def _rename_shapes(prepared: Any) -> None:
@@ -65,6 +76,8 @@ def activations(
     """What the named tensors of an ONNX model hold, tensor by tensor of one text after the other."""
     import onnx
 
+    if not names:
+        return
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     for name in names:

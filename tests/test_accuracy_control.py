@@ -70,7 +70,8 @@ def rounding(bits: dict[str, int]) -> Any:
         out.parent.mkdir(parents=True)
         onnx.save(model, str(out))
 
-    return SimpleNamespace(apply=apply, tensors=onnx_dynamic.tensors, FILE="onnx/low.onnx", PRECISION="int8")
+    about = {"FILE": "onnx/low.onnx", "PRECISION": "int8", "EQUALIZE": True, "prepare": None}
+    return SimpleNamespace(apply=apply, tensors=onnx_dynamic.tensors, **about)
 
 
 def controlled(
@@ -136,7 +137,7 @@ def test_what_the_size_of_the_file_forbids_is_not_given_back(
         model.doc_string = "." * 20_000 * len(settings.keep_float)
         onnx.save(model, str(out))
 
-    quantizer = SimpleNamespace(apply=apply, tensors=rough.tensors, FILE=rough.FILE, PRECISION=rough.PRECISION)
+    quantizer = SimpleNamespace(**{**vars(rough), "apply": apply})
     (tmp_path / "plain").mkdir()
     rough.apply(source.path, Settings(), [], tmp_path / "plain" / "work" / "file")
     size = (tmp_path / "plain" / "work" / "file").stat().st_size
@@ -147,6 +148,32 @@ def test_what_the_size_of_the_file_forbids_is_not_given_back(
         found, path = controlled(quantizer, source, asked, None, room, each)
         assert found.get("given_back", []) == given
         assert path.stat().st_size <= each * source.parameters
+
+
+@pytest.mark.parametrize("equalizes", [True, False])
+def test_ranges_are_measured_once_for_each_graph_that_is_tried(
+    source: Artifact, asked: list[scoring.Question], tmp_path: Path, equalizes: bool
+) -> None:
+    """A quantizer that prepares: its graphs are the fp32 one, and the equalized one where control may do that."""
+    rough, prepared, written = rounding({RUINED: 2}), [], []
+
+    def prepare(path: Path, settings: Settings, batches: Sequence[Any]) -> Any:
+        prepared.append(path)
+
+        def write(more: Sequence[str], out: Path) -> None:
+            written.append(list(more))
+            rough.apply(path, settings.keeping(more), batches, out)
+
+        return write
+
+    quantizer = SimpleNamespace(**{**vars(rough), "apply": None, "prepare": prepare, "EQUALIZE": equalizes})
+    found, _ = controlled(quantizer, source, asked, None, tmp_path)
+    assert found["given_back"] == [RUINED]
+    assert prepared[0] == source.path
+    assert len(prepared) == 1 + equalizes
+    sizes = onnx_dynamic.tensors(source.path)
+    assert {one for names in written for one in names} == set(sizes)
+    assert len(written) > len(sizes)
 
 
 def score(agreement: float, rows: int) -> Score:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -266,6 +267,20 @@ def test_the_tflite_targets_share_their_steps_up_to_the_exported_file(
         stage: len(found) for stage, found in keys(planned(own, f'targets=["android-cpu", "{LEGACY}"]')).items()
     }
     assert count == {"load": 1, "finetune": 1, "export": 1, "quantize": 4, "verify": 2, "bundle": 2}
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "told"),
+    [
+        ("onnx_tensorrt", r"held against \d+ dev rows"),
+        ("onnx_qnn", r"held against \d+ dev rows"),
+        ("onnx_fp16", "without accuracy control"),
+    ],
+)
+def test_the_plan_tells_what_accuracy_control_holds(own: Path, quantizer: str, told: str) -> None:
+    plan = planned(own, f'quantize.quantizer=["{quantizer}"]', names=["raspberry-pi-5"])
+    [about] = [step.about for step in plan.steps() if step.stage == "quantize"]
+    assert re.search(f", {told}$", about)
 
 
 def test_texts_that_the_tokenizer_does_not_know_are_warned_of_where_ranges_are_taken(own: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from pydantic import Field
 
 from edgebert.histograms import Method
+from edgebert.static_ranges import Write as Write
 from edgebert.tables import Table
 from edgebert.tokenization import Feeds
 
@@ -19,12 +20,17 @@ class Settings(Table):
     keep_float: list[str] = Field(default_factory=list)
     ranges: Method = Field(default="minmax", description="how static ranges are taken of calibration texts")
 
+    def keeping(self, names: Sequence[str]) -> Settings:
+        """These settings with more to keep float."""
+        return self.model_copy(update={"keep_float": [*self.keep_float, *names]})
+
 
 class Quantizer(Protocol):
     """What a module in this folder offers.
 
     `ID` names the file in the manifest (int8, fp16), `PRECISION` what it holds, `FILE` where it is in the bundle.
-    `NEEDS_BATCHES`: static ranges, measured on calibration texts.
+    `NEEDS_BATCHES`: static ranges, measured on calibration texts. `EQUALIZE`: accuracy control may move ranges of
+    activations into the weights of the graph before (`edgebert.equalization`).
     """
 
     TAKES: str
@@ -42,7 +48,16 @@ class Quantizer(Protocol):
 
     @property
     def tensors(self) -> Callable[[Path], dict[str, int]] | None:
-        """What accuracy control may keep float of a graph file: multiply-adds by name; None: no control."""
+        """What accuracy control may give precision back to in a file: multiply-adds by name; None: no control."""
+
+    EQUALIZE: bool
+
+    @property
+    def prepare(self) -> Callable[[Path, Settings, Sequence[Feeds]], Write] | None:
+        """What measures ranges once for all files that accuracy control tries; None: `apply` measures none.
+
+        What it returns writes the file of `apply`, but for products named, which are of higher precision.
+        """
 
     @property
     def RANGES(self) -> tuple[Method, ...]:

@@ -19,6 +19,8 @@ FILE = "model.tflite"
 NEEDS_BATCHES = False
 RANGES: tuple[Method, ...] = ()
 tensors = litert_weights.products
+EQUALIZE = False
+prepare = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

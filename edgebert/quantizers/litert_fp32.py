@@ -20,6 +20,8 @@ FILE = "model_fp32.tflite"
 NEEDS_BATCHES = False
 RANGES: tuple[Method, ...] = ()
 tensors = None
+EQUALIZE = False
+prepare = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

@@ -22,6 +22,8 @@ FILE = "model_int8_weights.tflite"
 NEEDS_BATCHES = False
 RANGES: tuple[Method, ...] = ()
 tensors = None
+EQUALIZE = False
+prepare = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from edgebert.histograms import Method
 from edgebert.onnx_gelu import tanh_gelu
 from edgebert.onnx_graph import embedding_tables, products, quantize_tables, select, share_tables
+from edgebert.onnx_inspection import multiply_adds
 from edgebert.onnx_qdq import Scales, matrix, quantizable, write_qdq
 from edgebert.quantizers import Settings
-from edgebert.static_ranges import activations, outputs
+from edgebert.static_ranges import Write, activations, outputs, save
 from edgebert.tokenization import Feeds
 
 TAKES = GIVES = "onnx"
@@ -24,7 +25,8 @@ PRECISION = "int8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = True
 RANGES: tuple[Method, ...] = ()  # its tuning chooses how
-tensors = None
+tensors = multiply_adds
+EQUALIZE = True
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
@@ -32,6 +34,11 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
 
     Of neural-compressor's settings that one is taken whose file comes nearest to the fp32 outputs on the batches.
     """
+    prepare(source, settings, batches)([], out)
+
+
+def prepare(source: Path, settings: Settings, batches: Sequence[Feeds]) -> Write:
+    """Tune once for many files, each with more products in float; the scales of the others stay the tuned ones."""
     import onnx
 
     from edgebert.product_scales import Products, tuned
@@ -55,12 +62,20 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
 
     def merit(scales: list[Scales]) -> float:
         """Cosine of the outputs with fp32's."""
-        given = np.concatenate([found.ravel() for found in outputs(_written(model, taken, scales), batches)])
+        named = dict(zip([node.name for node in taken], scales, strict=True))
+        given = np.concatenate([found.ravel() for found in outputs(_written(model, named), batches)])
         return float(given @ expected / (np.linalg.norm(given) * np.linalg.norm(expected)))
 
-    best = _written(model, taken, tuned(modules, texts, merit))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(best, str(out))
+    best = dict(zip([node.name for node in taken], tuned(modules, texts, merit), strict=True))
+
+    def write(more: Sequence[str], out: Path) -> None:
+        if shared := [name for name in more if name not in best]:  # with a table: another graph
+            anew = prepare(source, settings.keeping(shared), batches)
+            return anew([name for name in more if name in best], out)
+        rest = {name: scales for name, scales in best.items() if name not in more}
+        return save(_written(model, rest), model.ir_version, out)
+
+    return write
 
 
 def _first(reads: Sequence[int]) -> list[int]:
@@ -68,12 +83,12 @@ def _first(reads: Sequence[int]) -> list[int]:
     return [list(reads).index(number) for number in range(max(reads) + 1)]
 
 
-def _written(model: Any, taken: Sequence[Any], scales: Sequence[Scales]) -> Any:
+def _written(model: Any, scales: Mapping[str, Scales]) -> Any:
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    write_qdq(copy, {node.name: found for node, found in zip(taken, scales, strict=True)})
+    write_qdq(copy, scales)
     return copy
 
 

@@ -30,6 +30,8 @@ FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = False
 RANGES: tuple[Method, ...] = ()
 tensors = multiply_adds
+EQUALIZE = True
+prepare = None
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from edgebert.histograms import Method, measured
+from edgebert.histograms import Method
 from edgebert.onnx_gelu import tanh_gelu
 from edgebert.onnx_graph import (
     embedding_tables,
@@ -18,7 +16,8 @@ from edgebert.onnx_graph import (
 )
 from edgebert.onnx_inspection import multiply_adds
 from edgebert.quantizers import Settings
-from edgebert.static_ranges import calibrated
+from edgebert.static_products import prepared
+from edgebert.static_ranges import Write
 from edgebert.tokenization import Feeds
 
 TAKES = GIVES = "onnx"
@@ -30,6 +29,7 @@ FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = True
 RANGES: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 tensors = multiply_adds
+EQUALIZE = True
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
@@ -37,38 +37,12 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
 
     Weights have a scale for each channel. Outputs of products stay float: LayerNorm, GELU and softmax are.
     """
+    prepare(source, settings, batches)([], out)
+
+
+def prepare(source: Path, settings: Settings, batches: Sequence[Feeds]) -> Write:
+    """Measure ranges once for many files, each with more products in float."""
     import onnx
-
-    def quantize(ready: Path, _: object, exclude: list[str], to: Path) -> None:
-        from onnxruntime.quantization import CalibrationMethod, QuantType
-        from onnxruntime.quantization.calibrate import TensorData, TensorsData
-        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-
-        prepared = onnx.load(str(ready))
-        taken = set(products(prepared)[0]) - set(exclude)
-        read = list(dict.fromkeys(node.input[0] for node in prepared.graph.node if node.name in taken))
-        ranges = {
-            name: TensorData(lowest=np.float32(low), highest=np.float32(high))
-            for name, (low, high) in measured(prepared, read, batches, settings.ranges).items()
-        }
-        tool = QDQQuantizer(
-            prepared,
-            per_channel=True,
-            reduce_range=False,
-            weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QUInt8,
-            tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
-            nodes_to_quantize=sorted(taken),
-            nodes_to_exclude=exclude,
-            op_types_to_quantize=["MatMul", "Gemm"],  # preprocessing turns MatMul + Add into Gemm
-            extra_options={
-                "WeightSymmetric": True,
-                "QuantizeBias": False,
-                "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],
-            },
-        )
-        tool.quantize_model()
-        tool.model.save_model_to_file(str(to), False)
 
     model = onnx.load(str(source))
     kept_float = select([*products(model)[0], *embedding_tables(model)], settings.keep_float)
@@ -76,7 +50,16 @@ def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path)
     tanh_gelu(model)
     quantize_tables(model, kept_float)
     named = set(products(model)[0])
-    calibrated(model, [name for name in kept_float if name in named], batches, out, quantize)
+    kept = [name for name in kept_float if name in named]
+    write = prepared(model, kept, batches, settings.ranges, symmetric=False)
+
+    def unshared(more: Sequence[str], out: Path) -> None:
+        if shared := [name for name in more if name not in named]:  # with a table: another graph, other ranges
+            anew = prepare(source, settings.keeping(shared), batches)
+            return anew([name for name in more if name in named], out)
+        return write(more, out)
+
+    return unshared
 
 
 def violations(path: Path) -> list[str]:

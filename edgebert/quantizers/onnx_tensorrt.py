@@ -13,8 +13,10 @@ from pathlib import Path
 from edgebert.equalization import equalize
 from edgebert.histograms import Method
 from edgebert.onnx_graph import part_tables
+from edgebert.onnx_inspection import multiply_adds
 from edgebert.quantizers import Settings
-from edgebert.static_ranges import calibrated
+from edgebert.static_products import prepared
+from edgebert.static_ranges import Write
 from edgebert.tokenization import Feeds
 
 TAKES = GIVES = "onnx"
@@ -25,39 +27,25 @@ PRECISION = "int8"
 FILE = "onnx/model_quantized.onnx"
 NEEDS_BATCHES = True
 RANGES: tuple[Method, ...] = ("minmax",)
-tensors = None
+tensors = multiply_adds
+EQUALIZE = False  # it does so itself
 FORBIDDEN = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "QLinearConv", "ConvInteger"}
 NEWEST_OPSET = 20  # TensorRT 10.0; JetPack 6.2 has 10.3
 
 
 def apply(source: Path, settings: Settings, batches: Sequence[Feeds], out: Path) -> None:
     """Quantize matrix products with a constant operand of the graph file `source`."""
-    import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    prepare(source, settings, batches)([], out)
 
-    def quantize(model: Path, reader: object, exclude: list[str], to: Path) -> None:
-        quantize_static(
-            str(model),
-            str(to),
-            reader,
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=["MatMul", "Gemm"],  # preprocessing turns MatMul + Add into Gemm
-            nodes_to_exclude=exclude,
-            extra_options={
-                "ActivationSymmetric": True,
-                "WeightSymmetric": True,
-                "QuantizeBias": False,
-                "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],
-            },
-        )
+
+def prepare(source: Path, settings: Settings, batches: Sequence[Feeds]) -> Write:
+    """Equalize and measure ranges once for many files, each with more products in float."""
+    import onnx
 
     model = onnx.load(str(source))
     part_tables(model)
     equalize(model, batches)
-    calibrated(model, settings.keep_float, batches, out, quantize)
+    return prepared(model, settings.keep_float, batches, settings.ranges, symmetric=True)
 
 
 def violations(path: Path) -> list[str]:

@@ -163,13 +163,13 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
     if manifest.latency:
         lines.append(Text(f"timed on {manifest.latency[0].host}, {manifest.latency[0].measured_at}", style="dim"))
     for file in manifest.models:
-        kept = f"; kept float: {', '.join(file.kept_float)}" if file.kept_float else ""
+        kept = f"; of higher precision: {', '.join(file.kept_float)}" if file.kept_float else ""
         products = f"int8 share of matrix products {file.int8_matmul_share:.3f}{kept}"
         if file.precision in FLOAT_PRODUCTS:
             products = f"{file.precision}, all matrix products in floating point"
         lines.append(f"{file.id}: {file.file}, {file.bytes / 1e6:.1f} MB, {products}")
         if file.control:
-            lines.append(f"{file.id}: {_controlled(file.control)}")
+            lines.append(f"{file.id}: {_controlled(file.control, file.precision)}")
     lines += [proofs_of.said(one) for one in proofs]
     made = manifest.provenance
     lines.append(
@@ -179,11 +179,12 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
     return Group(*lines)
 
 
-def _controlled(control: Mapping[str, Any]) -> str:
+def _controlled(control: Mapping[str, Any], precision: str) -> str:
     """What accuracy control did to a file, in a sentence."""
     done = ["evened out ranges"] * control["equalized"]
     if given := control["given_back"]:
-        done.append(f"gave {len(given)} products back in float")
+        wider = "with 16-bit weights (HTP v73 or newer)" if precision == "a16w8" else "in float"
+        done.append(f"gave {len(given)} products back {wider}")
     figures = [
         f"{name} {control['dev']['before'][key]:.{digits}f} to {control['dev']['after'][key]:.{digits}f}"
         for key, name, digits in (("agreement", "agreement", 3), ("drop_points", "points of drop", 2))

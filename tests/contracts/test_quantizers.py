@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgebert import artifact, members, quiet, scoring, target
+from edgebert import accuracy_control, artifact, members, quiet, scoring, target
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError
 from edgebert.formats import ExportShape
@@ -33,6 +35,7 @@ CASES = [
     if not (name in NEEDS_FIXED_LENGTH and length == "natural")
 ]
 BY_NAME = dict(reversed(CASES))
+CONTROLLED = [name for name in BY_NAME if members.find("quantizers", name).tensors is not None]
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,67 @@ def test_keep_float_keeps_what_its_pattern_names(name: str, pattern: str, traine
     assert stored_in_fp32(quantizer.GIVES, out) == {"head/classifier"}
     found = source.model_copy(update={"file": quantizer.FILE, "folder": tmp_path})
     assert np.isfinite(outputs(found, trained.rows[:3])["logits"]).all()
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
+def test_precision_is_given_back_to_one_product_and_taken_of_no_other(
+    name: str, trained: Toy, tmp_path: Path
+) -> None:
+    quantizer, source = members.find("quantizers", name), trained.exported[BY_NAME[name]]
+    skip_without(quantizer)
+    one, files = "layer.0/ffn/up", {"one": ["layer.0/ffn/up"], "none": []}
+    with quiet.into(tmp_path / "log"):
+        write = accuracy_control.writer(quantizer, source.path, Settings(), trained.batches)
+        for folder, given in files.items():
+            write(given, tmp_path / folder / quantizer.FILE)
+    apply(quantizer, source, Settings(), trained, tmp_path / "plain" / quantizer.FILE)
+    paths = {folder: tmp_path / folder / quantizer.FILE for folder in (*files, "plain")}
+    assert paths["none"].read_bytes() == paths["plain"].read_bytes()
+    form, sizes = members.find("formats", quantizer.GIVES), quantizer.tensors(source.path)
+    graphs = {folder: form.inspect(path) for folder, path in paths.items()}
+    assert graphs["none"].kept_float == []
+    assert len(graphs["one"].kept_float) == 1, "each signature's weights, and no other's"
+    lost = graphs["none"].int8_matmul_share - graphs["one"].int8_matmul_share
+    assert lost == pytest.approx(sizes[one] / sum(sizes.values()), abs=0.02)
+    assert quantizer.violations(paths["one"]) == []
+    shipped = source.model_copy(update={"file": quantizer.FILE, "folder": tmp_path / "one"})
+    expected, found = outputs(source, trained.rows)["logits"], outputs(shipped, trained.rows)["logits"]
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+    if name != "onnx_qnn":  # floats leave its NPU: 16-bit weights do not
+        assert letters(stored_in_fp32(quantizer.GIVES, paths["one"])) == letters({one})
+
+
+def test_what_the_npu_gives_back_has_weights_of_16_bits(trained: Toy, tmp_path: Path) -> None:
+    import onnx
+
+    quantizer, one = members.find("quantizers", "onnx_qnn"), "layer.0/ffn/up"
+    with quiet.into(tmp_path / "log"):
+        write = quantizer.prepare(trained.exported["fixed"].path, Settings(), trained.batches)
+        write([one], tmp_path / "one.onnx")
+    model = onnx.load(str(tmp_path / "one.onnx"))
+    made = {name: node for node in model.graph.node for name in node.output}
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Gemm":
+            wanted = onnx.TensorProto.INT16 if node.name == one else onnx.TensorProto.INT8
+            assert kinds[made[node.input[1]].input[0]] == wanted
+    assert stored_in_fp32("onnx", tmp_path / "one.onnx") == set()
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
+def test_every_product_that_counts_can_be_named_to_stay_float(name: str, trained: Toy, tmp_path: Path) -> None:
+    """As keep_float has it, at the target's kind of length: preprocessing must not have renamed them."""
+    quantizer, source = members.find("quantizers", name), trained.exported[dict(CASES)[name]]
+    names = list(quantizer.tensors(source.path))
+    if name == "neural_compressor":
+        names = names[:-1]  # it tunes nothing where nothing is left
+    apply(quantizer, source, Settings(keep_float=names), trained, tmp_path / quantizer.FILE)
+    assert letters(stored_in_fp32(quantizer.GIVES, tmp_path / quantizer.FILE)) == letters(names)
+
+
+def letters(names: Iterable[str]) -> set[str]:
+    """Names of products without what TFLite writes otherwise: "Lean/layer_0/ffn_up" for "layer.0/ffn/up"."""
+    return {re.sub("[^a-z0-9]", "", name.removeprefix("Lean/")) for name in names}
 
 
 def stored_in_fp32(form: str, path: Path) -> set[str]:

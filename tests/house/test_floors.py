@@ -23,6 +23,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
         "calibration",
         "masking",
         "measured",
+        "static_products",
         "proof",
         "metrics",
         "drafting",
