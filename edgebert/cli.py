@@ -33,6 +33,11 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="where the bundles are wr
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=TOML", help="override a key of the recipe")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="run modules of your own that the recipe names")]
 
+SshConfig = Annotated[Path | None, typer.Option("--ssh-config", help="ssh: this file instead of yours")]
+InstallRuntime = Annotated[
+    bool, typer.Option("--install-runtime", help="ssh: put the runtime there, in a folder of its own")
+]
+
 
 @app.command()
 def build(
@@ -44,16 +49,26 @@ def build(
     strict: Annotated[bool, typer.Option("--strict", help="fail where only the estimate holds")] = False,
     allow_code: AllowCode = False,
     rerace: Annotated[bool, typer.Option("--rerace", help="measure again what the recipe's lock pins")] = False,
+    race_on: Annotated[
+        str | None,
+        typer.Option("--race-on", metavar="WHERE", help="race on this board: ssh://user@host[:port], or local"),
+    ] = None,
+    ssh_config: SshConfig = None,
+    install_runtime: InstallRuntime = False,
     as_json: AsJson = False,
 ) -> None:
     """Build, check and write the bundle of each target."""
     from edgebert import pipeline, planning, recipe as recipes
     from edgebert.report import progress, terminal
     from edgebert.training import launching
+    from edgebert.transports import Options
 
     launching.complete()
     loaded = recipes.load(recipe, overrides, allow_code)
-    plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code, rerace)
+    options = Options(ssh_config=ssh_config, install_runtime=install_runtime)
+    if race_on is None and (given := options.given()):
+        raise InputError(f"{given[0]}: of no use without --race-on")
+    plan = planning.plan(loaded, target, pipeline.store_root(out), allow_code, rerace, race_on, options)
     with _progress_console() as console, progress.Bars(console) as bars:
         for warning in plan.warnings:
             console.print(f"warning: {warning}", style="yellow", markup=False)
@@ -258,12 +273,8 @@ def validate(
     ] = None,
     limit: Annotated[float, typer.Option("--limit", min=1, help="seconds the run may take")] = 1800,
     runner: Annotated[Path | None, typer.Option("--runner", help="adb: the benchmark binary to push")] = None,
-    ssh_config: Annotated[
-        Path | None, typer.Option("--ssh-config", help="ssh: this file instead of yours")
-    ] = None,
-    install_runtime: Annotated[
-        bool, typer.Option("--install-runtime", help="ssh: put the runtime there, in a folder of its own")
-    ] = False,
+    ssh_config: SshConfig = None,
+    install_runtime: InstallRuntime = False,
     clean: Annotated[bool, typer.Option("--clean", help="ssh, adb: remove what was put there")] = False,
     as_json: AsJson = False,
 ) -> None:

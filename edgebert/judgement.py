@@ -44,9 +44,9 @@ def checks(target: Target, gates: Gates, found: Measured, default: str, raced: R
     for file in found.files:
         judged += _accuracy(gates, file, found.chance, found.golden_diff[file.id])
         judged += _contents(gates, target, file, found.violations[file.id])
-    if raced is not None and raced.evidence == "host":
+    if raced is not None and raced.evidence in ("device", "host"):
         gates = gates.over(Gates(min_speedup=1.0))
-    judged += _speed(gates, found.latency, found.speedup, default, unjudged)
+    judged += _speed(gates, found.latency, found.speedup, default, unjudged, raced)
     peak = found.peak_memory_mb.get(default)
     judged.append(
         judge(
@@ -99,24 +99,33 @@ def _contents(gates: Gates, target: Target, file: ModelFile, violations: list[st
 
 
 def _speed(
-    gates: Gates, latency: Sequence[Latency], speedups: Sequence[Speedup], model: str, unjudged: str | None
+    gates: Gates,
+    latency: Sequence[Latency],
+    speedups: Sequence[Speedup],
+    model: str,
+    unjudged: str | None,
+    raced: Raced | None,
 ) -> list[Check | None]:
+    """Speed-up and latency; the speed-up is that of the race where it was run on the target's own board."""
     ratio = next((s for s in speedups if s.model == model and s.against == "reference"), None)
     p50 = next(
         (x.p50_ms for x in latency if x.model == model and x.which == "shipped" and x.scope == "model"), None
     )
+    faster = judge(
+        "speedup",
+        model,
+        ratio.value if ratio else None,
+        gates.min_speedup,
+        "min",
+        "host",
+        "x",
+        ratio.p10 if ratio else None,
+        not_judged=unjudged,
+    )
+    if raced is not None and raced.evidence == "device":
+        faster = judge("speedup", model, round(1 / raced.ratio, 4), gates.min_speedup, "min", "device", "x")
     return [
-        judge(
-            "speedup",
-            model,
-            ratio.value if ratio else None,
-            gates.min_speedup,
-            "min",
-            "host",
-            "x",
-            ratio.p10 if ratio else None,
-            not_judged=unjudged,
-        ),
+        faster,
         judge("latency_p50_ms", model, p50, gates.max_latency_p50_ms, "max", "host", "ms", not_judged=unjudged),
     ]
 

@@ -99,14 +99,16 @@ def build(
     strict: bool = False,
     allow_code: bool = False,
     rerace: bool = False,
+    race_on: str | None = None,
 ) -> dict[str, Verdict]:
     """Build a recipe's bundles; the verdict of each target by name.
 
-    `targets` restricts the recipe's own list. Raises InputError before any step for whatever is wrong with the
+    `targets` restricts the recipe's own list; `race_on` is a board as `validate --on` has it, for the race of the
+    one target that is built. Raises InputError before any step for whatever is wrong with the
     recipe, its data or its model.
     """
     loaded = recipe.load(Path(source), list(overrides), allow_code)
-    plan = planning.plan(loaded, targets, store_root(Path(out)), allow_code, rerace)
+    plan = planning.plan(loaded, targets, store_root(Path(out)), allow_code, rerace, race_on)
     outcomes = run(plan, Path(out), Unwatched(), fresh=fresh, strict=strict, rerace=rerace)
     return {name: outcome.verdict for name, outcome in outcomes.items()}
 
@@ -137,7 +139,7 @@ def run(
     store = Store(plan.store)
     store.sweep()
     if processes.rank() == 0:
-        for step in plan.steps() if fresh else [one.step for one in plan.races.values() if rerace]:
+        for step in plan.steps() if fresh else [one.step for one in plan.races.values() if rerace or one.asked]:
             store.remove(step.stage, step.key)
     processes.meet()
     if processes.rank() > 0:

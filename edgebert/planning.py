@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -14,18 +13,19 @@ from edgebert import (
     accuracy_control,
     artifact,
     calibration,
+    choosing,
     interpreters,
     members,
     project as projects,
     provenance,
     quantizing_steps,
-    races,
     schooling,
     scoring,
     target as targets,
     tokenization,
     training_steps,
 )
+from edgebert.choosing import Asked, Choice
 from edgebert.device import measure
 from edgebert.errors import InputError, nearest
 from edgebert.formats import ExportShape
@@ -34,22 +34,33 @@ from edgebert.project import Project
 from edgebert.races import Ground
 from edgebert.recipe import Recipe
 from edgebert.stages import bundle, export, race, verify
+from edgebert.stages.race import Place
 from edgebert.steps import Plan, Race, Step, Tell
 from edgebert.store import key_of
 from edgebert.target import Target
+from edgebert.transports import Options
 from edgebert.verdict import Raced
 
 SCORE_COUNTS = "test-scored.json"
+ON_ITS_OWN = Options()
 
 
 def plan(
-    recipe: Recipe, names: Sequence[str] | None, store: Path, allow_code: bool = False, rerace: bool = False
+    recipe: Recipe,
+    names: Sequence[str] | None,
+    store: Path,
+    allow_code: bool = False,
+    rerace: bool = False,
+    race_on: str | None = None,
+    options: Options = ON_ITS_OWN,
 ) -> Plan:
     """The steps for a recipe's targets (`names` restricts them). Raises InputError, MissingExtraError.
 
-    `rerace`: what the recipe's lock pins is raced again.
+    `rerace`: what the recipe's lock pins is raced again. `race_on`: the board to race on, as `validate --on` has
+    it, with the `options` that lead there; nothing is started here.
     """
     chosen = _targets(recipe, names)
+    place = None if race_on is None else choosing.place(race_on, recipe, chosen, options)
     project = projects.read(recipe, store, allow_code)
     for target in chosen.values():
         projects.check_members(project, target)
@@ -59,7 +70,7 @@ def plan(
         trained = training_steps.distilled(project, school, teacher)
         project = dataclasses.replace(project, architecture=school.architecture)
     lines = {name: _Line(project, target, teacher, trained) for name, target in chosen.items()}
-    chosen_by = {name: line.quantizer(rerace) for name, line in lines.items()}
+    chosen_by = {name: line.quantizer(Asked(rerace, place)) for name, line in lines.items()}
     return Plan(
         recipe,
         store,
@@ -68,7 +79,11 @@ def plan(
             name: line.bundle(chosen_by[name].quantizers, chosen_by[name].raced) for name, line in lines.items()
         },
         distil=school.settings if school else None,
-        races={name: Race(one.race, lines[name].settle) for name, one in chosen_by.items() if one.race},
+        races={
+            name: Race(one.race, lines[name].settle, place is not None)
+            for name, one in chosen_by.items()
+            if one.race
+        },
         warnings=list(dict.fromkeys(one for line in lines.values() for one in line.warnings)),
         quantizers={name: f"{', '.join(one.quantizers)}: {one.why}" for name, one in chosen_by.items()},
     )
@@ -83,16 +98,6 @@ def _targets(recipe: Recipe, names: Sequence[str] | None) -> dict[str, Target]:
     return {name: listed[name] for name in names}
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """A target's quantizers and why they are these; `race` is the step that may yet replace them."""
-
-    quantizers: list[str]
-    why: str
-    raced: Raced | None = None
-    race: Step | None = None
-
-
 class _Line:
     """One target's steps after training; `teacher` and `trained`, which ships, are one without a student."""
 
@@ -101,25 +106,12 @@ class _Line:
         self._exported = _export(project, target, trained)
         self.warnings: list[str] = []
 
-    def quantizer(self, rerace: bool) -> _Choice:
+    def quantizer(self, asked: Asked) -> Choice:
         """Those of the recipe, of its lock, or of the profile. Raises InputError."""
-        recipe, target = self._project.recipe, self._target
-        default = target.quantizer
-        if recipe.quantize.quantizer:
-            return _Choice(recipe.quantize.quantizer, "named by the recipe")
-        if len(target.candidates) < 2 or not recipe.quantize.race:
-            return _Choice(default, "the profile's")
-        lock = races.lock_of(recipe).name
-        if not rerace and (pin := races.pinned(recipe, target)) is not None:
-            step = self._race(Ground(evidence=pin.evidence, on=pin.on))
-            raced = Raced(**pin.model_dump(exclude={"key"})) if step.key == pin.key else None
-            about = f"pinned in {lock} ({pin.evidence}: {pin.on})" + ("" if raced else ", raced with other files")
-            return _Choice([pin.quantizer], about, raced)
-        if isinstance(ground := races.ground(target), str):
-            return _Choice(default, f"the profile's default, not raced: {ground}")
-        if not races.writable(recipe):
-            return _Choice(default, f"the profile's default, not raced: {lock} could not be written")
-        return _Choice(default, f"to be raced ({ground.evidence}: {ground.on})", race=self._race(ground))
+        found = choosing.choose(self._project.recipe, self._target, asked, self._race)
+        if found.warning is not None:
+            self.warnings.append(found.warning)
+        return found
 
     def settle(self, raced: Raced) -> Step:
         """The bundle of a race's winner."""
@@ -144,7 +136,7 @@ class _Line:
             self._project, self._target, name, quantizer, self._trained, self._exported
         )
 
-    def _race(self, ground: Ground) -> Step:
+    def _race(self, ground: Ground, place: Place | None) -> Step:
         project, target, exported, trained = self._project, self._target, self._exported, self._trained
         entrants = {}
         for name in target.candidates:
@@ -158,7 +150,7 @@ class _Line:
             encoder = tokenization.Encoder(model.folder, model.max_tokens, project.architecture.INPUTS)
             asked = scoring.questions(project.task, encoder, rows, model.decoding)
             feeds = [window.feeds for question in asked for window in question.windows]
-            race.run(dict(zip(entrants, made, strict=True)), reference, feeds, target, ground, out, tell)
+            race.run(dict(zip(entrants, made, strict=True)), reference, feeds, target, ground, out, tell, place)
 
         settings = {
             "entrants": list(entrants),
@@ -167,10 +159,14 @@ class _Line:
             "runtime": [target.runtime.name, Python(target.runtime.environment).key],
             "session": target.runtime.session,
         }
-        on = f"by the instructions of an emulated {ground.on}" if ground.evidence == "emulator" else "timed here"
+        on = {
+            "device": f"timed on a {ground.on}",
+            "emulator": f"by the instructions of an emulated {ground.on}",
+            "host": "timed here",
+        }[ground.evidence]
         about = f"race of {', '.join(entrants)} for {target.name}, {on}"
         modules = (
-            "edgebert.transports.qemu",
+            "edgebert.transports.ssh" if ground.evidence == "device" else "edgebert.transports.qemu",
             "edgebert.device.job",
             "edgebert.device.measure",
             project.task.__name__,

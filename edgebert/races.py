@@ -1,7 +1,8 @@
 """Races: which of a profile's quantizers makes the faster file, on what evidence, and the lock that pins it.
 
-A race is run where its outcome says something of the target: on this machine where that is of the target's own
-kind, else by instructions that the target's emulated CPU executes. The winner is pinned in NAME.lock.toml beside
+A race is run where its outcome says something of the target: on the target's board where the user names one, on
+this machine where that is of the target's own kind, else by instructions that the target's emulated CPU executes.
+The winner is pinned in NAME.lock.toml beside
 the recipe, so that a build elsewhere, or without an emulator, ships the same file.
 """
 
@@ -12,14 +13,14 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from edgebert import environments, judgement, tables
+from edgebert import environments, judgement, tables, target as targets
 from edgebert.device import measure
 from edgebert.emulation import cpus, userland
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.recipe import Recipe
 from edgebert.tables import Table
 from edgebert.target import Target
-from edgebert.verdict import Raced
+from edgebert.verdict import EVIDENCE, Raced
 
 EMULATOR = "qemu"
 MARGIN = 0.02  # of the ratio: what wins by less has not won; counts vary by 0.4 %, times by more
@@ -30,9 +31,9 @@ ABOUT = (
 
 
 class Ground(Table):
-    """Where a race is run: on this machine, or on the emulated CPU that `on` names."""
+    """Where a race is run: on a board of the kind that `on` names, on this machine, or on an emulated CPU."""
 
-    evidence: Literal["emulator", "host"]
+    evidence: Literal["device", "emulator", "host"]
     on: str
 
 
@@ -58,6 +59,32 @@ def ground(target: Target) -> Ground | str:
     if not userland.counter(place).exists():
         return f"this {userland.QEMU} loads no plugins, so it counts nothing"
     return Ground(evidence="emulator", on=hardware.cpu)
+
+
+def board(target: Target, recipe: Recipe) -> Ground:
+    """A race on the target's own board. Raises InputError where none can be run, or its winner not be pinned."""
+    name, quantize = target.name, recipe.quantize
+    wrong = None
+    if quantize.quantizer:
+        wrong = f"the recipe names its quantizer: [quantize] quantizer = {quantize.quantizer}"
+    elif len(target.candidates) < 2:
+        having = ", ".join(one for one in targets.names() if targets.load(one).candidates)
+        wrong = f"{name} has no candidates to race; profiles that have some: {having}"
+    elif not quantize.race:
+        wrong = "the recipe turns races off: [quantize] race = false"
+    elif target.hardware.accelerator != "none" or not target.hardware.board:
+        wrong = f"{name} names no board whose CPU runs its files, so no machine's time is evidence of it"
+    elif not writable(recipe):
+        wrong = f"the winner could not be pinned: {recipe.folder} cannot be written to"
+    if wrong is not None:
+        raise InputError(f"--race-on: {wrong}")
+    assert target.hardware.board is not None
+    return Ground(evidence="device", on=target.hardware.board)
+
+
+def weaker(ground: Ground, pin: Pin) -> bool:
+    """Whether a race there says less of the target than the pinned one."""
+    return EVIDENCE.index(ground.evidence) < EVIDENCE.index(pin.evidence)
 
 
 def winner(ratios: dict[str, float], failed: list[str]) -> str:

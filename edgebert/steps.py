@@ -73,10 +73,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Race:
-    """What settles a target's quantizer; `settle` gives the bundle's step by what the race found."""
+    """What settles a target's quantizer; `settle` gives the bundle's step by what the race found.
+
+    `asked`: on a board that the user named, so it is run even where its like was run before.
+    """
 
     step: Step
     settle: Callable[[Raced], Step] = field(repr=False, compare=False)
+    asked: bool = False
 
 
 @dataclass(frozen=True)

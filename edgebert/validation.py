@@ -5,13 +5,11 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
-from edgebert import members, opening, proof
+from edgebert import opening, proof, transports
 from edgebert.device import bundle as bundles
-from edgebert.errors import InputError, is_disk_full, nearest
+from edgebert.errors import InputError, is_disk_full
 from edgebert.jobs import Tell
-from edgebert.manifest import Manifest
 from edgebert.proof import Proof
 from edgebert.references import Shipped
 from edgebert.stages import validate
@@ -50,8 +48,8 @@ def run(request: Request, tell: Tell = lambda *_: None) -> tuple[Proof, Path]:
         entry = bundles.model_entry(manifest.model_dump(by_alias=True), request.model)
     except bundles.BundleError as error:
         raise InputError(str(error)) from None
-    transport, address = _place(request.on, manifest)
-    _check_options(request.options, transport)
+    transport, address = transports.place("--on", request.on, manifest.target)
+    transports.check_options(request.options, transport)
     rows, sha256 = [], None
     if request.data is not None:
         split = opening.read_rows(manifest, request.data)
@@ -73,26 +71,6 @@ def run(request: Request, tell: Tell = lambda *_: None) -> tuple[Proof, Path]:
     )
     found = validate.run(work, tell)
     return found, proof.write(found, request.folder)
-
-
-def _place(on: str, manifest: Manifest) -> tuple[ModuleType, str]:
-    """The transport that --on names, and the address that follows the name."""
-    name, separator, address = on.partition(":")
-    known = members.names("transports")
-    if name not in known:
-        raise InputError(f"--on {on}: no such transport; {nearest(name, known)}")
-    transport = members.find("transports", name)
-    if separator and not address:
-        raise InputError(f"--on {on}: nothing follows the colon")
-    if (wrong := transport.fault(address, manifest)) is not None:
-        raise InputError(f"--on {on}: {wrong}")
-    return transport, address
-
-
-def _check_options(options: Options, transport: ModuleType) -> None:
-    used = [f"--{name.replace('_', '-')}" for name in transport.USES]
-    if unused := [name for name in options.given() if name not in used]:
-        raise InputError(f"{unused[0]}: of no use with --on {transport.NAME}")
 
 
 def _check_writable(folder: Path) -> None:

@@ -117,12 +117,13 @@ class Speedup(BaseModel):
 class Raced(Table):
     """What a race of a profile's quantizers found.
 
-    `ratios`: what each file takes of what the fp32 file takes, in time (host) or instructions (emulator), by
-    quantizer; `failed` are those whose file does not hold its gates on dev, which cannot win.
+    `ratios`: what each file takes of what the fp32 file takes, in time (device, host) or instructions (emulator),
+    by quantizer; `on` is the model of the board, or the CPU; `failed` are those whose file does not hold its gates
+    on dev, which cannot win.
     """
 
     quantizer: str
-    evidence: Literal["emulator", "host"]
+    evidence: Literal["device", "emulator", "host"]
     on: str
     ratios: dict[str, float] = Field(min_length=1)
     failed: list[str] = Field(default_factory=list)

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from edgebert.device import bundle as bundles
 from edgebert.manifest import Manifest
 from edgebert.steps import Named, Outcome, Step
 from edgebert.store import digest_of_files
-from edgebert.transports import qemu
+from edgebert.transports import Contest, Options, qemu, ssh
 from tests import toy
 from tests.conftest import ROOT, Built
 
@@ -57,10 +58,14 @@ def build(
     fresh: bool = False,
     strict: bool = False,
     rerace: bool = False,
+    race_on: str | None = None,
+    warnings: list[str] | None = None,
 ) -> tuple[list[str], dict[str, Outcome]]:
-    """(stages of the steps that were run, outcomes)."""
+    """(stages of the steps that were run, outcomes); what a plan warned of is added to `warnings`."""
     loaded = recipes.load(recipe, list(overrides))
-    plan = planning.plan(loaded, [only] if only else None, out / ".store", rerace=rerace)
+    plan = planning.plan(loaded, [only] if only else None, out / ".store", rerace=rerace, race_on=race_on)
+    if warnings is not None:
+        warnings += plan.warnings
     seen = Seen()
     outcomes = pipeline.run(plan, out, seen, fresh=fresh, strict=strict, rerace=rerace)
     return list(seen.ran.values()), outcomes
@@ -290,6 +295,102 @@ def test_a_race_is_pinned_and_run_once(
 
     ran, outcomes = build(recipe, out, on, "gates.max_instruction_ratio=1.5")
     assert outcomes[PI].verdict.passed, "who asks for it gets it"
+
+
+@dataclass
+class Boards:
+    """Every machine that ssh reaches: Raspberry Pis whose times are these; `asked` counts races."""
+
+    times: dict[str, float]
+    asked: int = 0
+
+    def race(self, address: str, contest: Contest, options: Options) -> dict[str, Any]:
+        self.asked += 1
+        host = {"board": "Raspberry Pi 5 Model B Rev 1.1", "cpu": ""}
+        samples = {name: [time, 2 * time] for name, time in self.times.items()}
+        return {"samples": samples, "slowed": [], "host": host, "evidence": "device"}
+
+
+@pytest.fixture
+def boards(monkeypatch: pytest.MonkeyPatch) -> Boards:
+    """Boards on which dynamic int8 is fastest, and an emulator that finds the static one so."""
+    counts = {"onnx_dynamic": {"dot": 80.0}, "onnx_static": {"dot": 60.0}, "reference": {"dot": 100.0}}
+    monkeypatch.setattr(races, "ground", lambda _: races.Ground(evidence="emulator", on="cortex-a76"))
+    monkeypatch.setattr(qemu, "counted", lambda *_: counts)
+    found = Boards({"onnx_dynamic": 4.0, "onnx_static": 5.0, "reference": 10.0})
+    monkeypatch.setattr(ssh, "race", found.race)
+    return found
+
+
+def test_a_race_on_a_board_replaces_what_an_emulator_said_and_not_the_other_way(
+    built: Built, out: Path, tmp_path: Path, boards: Boards
+) -> None:
+    recipe = shutil.copytree(built.recipe.parent, tmp_path / "project", symlinks=True) / built.recipe.name
+    on, there = "quantize.race=true", "ssh://somebody@a-host.example:2222"
+    lock = races.lock_of(recipes.load(recipe))
+    build(recipe, out, on)
+    assert 'evidence = "emulator"' in lock.read_text()
+    ran, outcomes = build(recipe, out, on, race_on=there)
+    assert ran[0] == "race"
+    told = lock.read_text()
+    assert 'quantizer = "onnx_dynamic"' in told
+    assert 'evidence = "device"\non = "Raspberry Pi 5 Model B Rev 1.1"\n' in told
+    assert 'ratios = {"onnx_dynamic" = 0.4, "onnx_static" = 0.5}  # time' in told
+    first = outcomes[PI].manifest
+    for text in (told, first.model_dump_json()):
+        assert not re.search("somebody|a-host|2222", text)
+    [speedup] = [check for check in first.checks if check.name == "speedup"]
+    assert (speedup.measured, speedup.limit, speedup.status, speedup.evidence) == (2.5, 1.0, "pass", "device")
+    assert "instruction_ratio" not in {check.name for check in first.checks}
+
+    ran, outcomes = build(recipe, out, on, race_on=there)  # the same files: what a board said stands
+    assert (ran, outcomes[PI].manifest, boards.asked) == ([], first, 1)
+    warnings: list[str] = []
+    ran, outcomes = build(recipe, out, on, rerace=True, warnings=warnings)
+    assert (ran, outcomes[PI].manifest, lock.read_text()) == ([], first, told)
+    [said] = warnings
+    assert said.startswith(
+        "raspberry-pi-5: what toy.lock.toml pins stays: a race here (emulator: cortex-a76) says less"
+    )
+    assert said.endswith("race there again: --race-on")
+
+    boards.times["onnx_dynamic"] = 12.5  # slower than fp32, and still the faster of the two
+    boards.times["onnx_static"] = 20.0
+    ran, outcomes = build(recipe, out, on, rerace=True, race_on=there)
+    assert ran[0] == "race"
+    [speedup] = [check for check in outcomes[PI].manifest.checks if check.name == "speedup"]
+    assert (speedup.measured, speedup.limit, speedup.status, speedup.evidence) == (0.8, 1.0, "fail", "device")
+    assert not outcomes[PI].verdict.passed
+    assert build(recipe, out, on, "gates.min_speedup=0.5")[1][PI].verdict.passed, "who asks for it gets it"
+
+
+def test_a_board_s_race_of_other_files_is_replaced_and_that_is_told(
+    built: Built, out: Path, tmp_path: Path, boards: Boards
+) -> None:
+    recipe = shutil.copytree(built.recipe.parent, tmp_path / "project", symlinks=True) / built.recipe.name
+    found = {"quantizer": "onnx_dynamic", "evidence": "device", "on": "Raspberry Pi 5", "key": "of other files"}
+    races.pin(recipes.load(recipe), {PI: races.Pin.model_validate({**found, "ratios": {"onnx_dynamic": 0.5}})})
+    warnings: list[str] = []
+    build(recipe, out, "quantize.race=true", rerace=True, warnings=warnings)
+    assert warnings == [
+        "raspberry-pi-5: the pinned race (device: Raspberry Pi 5) was of other files; one here (emulator: "
+        "cortex-a76) replaces it"
+    ]
+    assert 'evidence = "emulator"' in races.lock_of(recipes.load(recipe)).read_text()
+
+
+def test_what_cannot_be_raced_again_stays_pinned(
+    built: Built, out: Path, tmp_path: Path, boards: Boards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shutil.copytree(built.recipe.parent, tmp_path / "project", symlinks=True) / built.recipe.name
+    _, outcomes = build(recipe, out, "quantize.race=true")
+    told = races.lock_of(recipes.load(recipe)).read_text()
+    monkeypatch.setattr(races, "ground", lambda _: "nothing is here")
+    warnings: list[str] = []
+    ran, again = build(recipe, out, "quantize.race=true", rerace=True, warnings=warnings)
+    assert warnings == ["raspberry-pi-5: what toy.lock.toml pins stays: it cannot be raced again: nothing is here"]
+    assert (ran, again[PI].manifest) == ([], outcomes[PI].manifest)
+    assert races.lock_of(recipes.load(recipe)).read_text() == told
 
 
 def test_a_race_that_was_run_with_other_files_pins_but_proves_nothing(

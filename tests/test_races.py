@@ -113,3 +113,57 @@ def test_every_shipped_candidate_can_race(name: str) -> None:
     target: Target = targets.load(name)
     assert not target.candidates or target.candidates[0] == target.quantizer[0]
     assert len(target.candidates) != 1
+
+
+def with_(recipe: Recipe, **quantize: object) -> Recipe:
+    return recipe.model_copy(update={"quantize": recipe.quantize.model_copy(update=quantize)})
+
+
+def test_a_board_that_is_named_is_the_ground_of_a_profile_with_candidates(recipe: Recipe) -> None:
+    found = races.board(targets.load(PI), with_(recipe, race=True))
+    assert found == Ground(evidence="device", on="Raspberry Pi 5")
+
+
+@pytest.mark.parametrize(
+    ("target", "quantize", "told"),
+    [
+        (
+            PI,
+            {"quantizer": ["onnx_static"]},
+            "the recipe names its quantizer: [quantize] quantizer = ['onnx_static']",
+        ),
+        (PI, {"race": False}, "the recipe turns races off: [quantize] race = false"),
+        ("android-cpu", {}, "android-cpu has no candidates to race; profiles that have some: raspberry-pi-4"),
+        (X86, {}, "x86-64 names no board"),
+    ],
+)
+def test_what_cannot_be_raced_on_a_board_is_told(
+    recipe: Recipe, target: str, quantize: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        races.board(targets.load(target), with_(recipe, **{"race": True, **quantize}))
+    assert str(raised.value).startswith("--race-on: ")
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "weaker"),
+    [
+        ("emulator", "device", True),
+        ("host", "device", True),
+        ("device", "device", False),
+        ("device", "emulator", False),
+        ("emulator", "emulator", False),
+    ],
+)
+def test_what_says_less_than_a_pin_is_known(here: str, there: str, weaker: bool) -> None:
+    ground = Ground.model_validate({"evidence": here, "on": ""})
+    assert races.weaker(ground, a_pin("onnx_static", evidence=there)) == weaker
+
+
+@pytest.mark.parametrize(
+    ("evidence", "what"), [("device", "time"), ("host", "time"), ("emulator", "instructions")]
+)
+def test_the_lock_tells_what_the_ratios_are_of(recipe: Recipe, evidence: str, what: str) -> None:
+    races.pin(recipe, {PI: a_pin("onnx_static", evidence=evidence)})
+    assert f"}}  # {what}, of the fp32 file's" in races.lock_of(recipe).read_text(encoding="utf-8")

@@ -90,6 +90,33 @@ def count(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str
     return {"order": order}
 
 
+def race(request: Dict[str, Any], tell: Callable[[int, int], None]) -> Dict[str, Any]:
+    """Time files side by side: milliseconds of each on each row, taking turns.
+
+    `contenders` maps a name to folder and entry; `rows` are ids by input name, `seconds` what the rounds may take
+    (`measure.within`), `board` what this machine's board must be called for its time to be evidence of the target.
+    """
+    files = request["contenders"]
+    rows = [{name: np.asarray([ids]) for name, ids in row.items()} for row in request["rows"]]
+    ran_in = runtimes.versions(next(iter(files.values()))["entry"])
+    opened = {
+        name: runtimes.open_model(one["folder"], one["entry"], request["threads"]) for name, one in files.items()
+    }
+    tell(0, 1)
+    with conditions.Watch() as watch:
+        samples = measure.within({name: one.run for name, one in opened.items()}, rows, request["seconds"], 0)
+    record, host = watch.record(), measure.host()
+    on_board = selftest.on_board(request["board"], host)
+    return {
+        "samples": samples,
+        "slowed": conditions.faults(record) if on_board else [],
+        "conditions": record,
+        "host": host,
+        "runtime": ran_in,
+        "evidence": "device" if on_board else "host",
+    }
+
+
 def _start_up(request: Dict[str, Any]) -> Any:
     """The opened bundle, and milliseconds to load it and to its first answer, the runtime's import apart."""
     entry = bundle.model_entry(bundle.read(request["bundle"]), request["model"])
@@ -162,7 +189,7 @@ def main(arguments: Sequence[str]) -> int:
         return ABANDONED
     request = json.loads(line)
     threading.Thread(target=_watch_input, daemon=True).start()
-    work = {"run": run, "count": count}[arguments[0]]
+    work = {"run": run, "count": count, "race": race}[arguments[0]]
     try:
         result = work(request, _tell)
     except (bundle.BundleError, runtimes.ModelUnreadable) as error:

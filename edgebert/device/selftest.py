@@ -87,11 +87,10 @@ def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Di
     outputs = [{name: array[0] for name, array in one.items()} for one in answers]
     checks = _judge(opened, outputs)
     known = [found for found in _right(opened, outputs) if found is not None]
-    board = manifest["target"].get("board")
     host = measure.host()
-    on_board = bool(board and host["board"] and board in host["board"])
+    there = on_board(manifest["target"].get("board"), host)
     stands_in = manifest["target"].get("accelerator", "none") != "none"  # these runtimes compute on the CPU
-    slowed = conditions.faults(record) if on_board else []
+    slowed = conditions.faults(record) if there else []
     tokenizer = _tokenized(opened)
     return {
         "schema": bundle.SCHEMA,
@@ -109,9 +108,14 @@ def verdict(opened: Opened, answers: List[Any], samples: List[float], record: Di
         "score": round(sum(known) / len(known), 6) if known else None,
         "agreement": _agreement(opened, outputs),
         "tokenizer": tokenizer,
-        "evidence": "device" if on_board and not stands_in else "host",
+        "evidence": "device" if there and not stands_in else "host",
         "measured_at": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def on_board(board: Optional[str], host: Dict[str, Any]) -> bool:
+    """Whether this machine says that it is the board of that name."""
+    return bool(board and host["board"] and board in host["board"])
 
 
 def _latency(opened: Opened, samples: List[float]) -> Optional[Dict[str, Any]]:

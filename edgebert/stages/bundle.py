@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgebert import device, judgement, measured, tokenizer_table
+from edgebert import device, judgement, measured, tokenizer_table, transports
 from edgebert.artifact import Artifact
 from edgebert.device.bundle import SUMS, golden
 from edgebert.device.tokenizer import TABLE
 from edgebert.lines import example
-from edgebert.manifest import Manifest, Provenance, TargetFacts, TokenizerFacts
+from edgebert.manifest import Manifest, Provenance, TokenizerFacts
 from edgebert.store import ENTRY, digest_of_files
 from edgebert.target import Target
 from edgebert.verdict import Gates, Raced
@@ -78,18 +78,7 @@ def _manifest(contents: Contents, found: measured.Measured, tokenizer: Tokenizer
         labels=contents.model.labels,
         level=judgement.level(target),
         default_model=default,
-        target=TargetFacts(
-            name=target.name,
-            runtime=target.runtime.name,
-            version=target.runtime.version,
-            environment=target.runtime.environment,
-            board=target.hardware.board,
-            threads=target.hardware.threads,
-            arch=target.hardware.arch,
-            cpu=target.hardware.cpu,
-            system=target.hardware.system,
-            accelerator=target.hardware.accelerator,
-        ),
+        target=transports.facts(target),
         models=found.files,
         latency=found.latency,
         speedup=found.speedup,

@@ -14,7 +14,7 @@ from edgebert.android.bridge import Phone
 from edgebert.android.facts import Facts
 from edgebert.device import bundle as bundles
 from edgebert.errors import InputError, SurroundingsError
-from edgebert.manifest import Manifest
+from edgebert.manifest import Manifest, TargetFacts
 from edgebert.proof import Aspect
 from edgebert.transports import Job, Observation, Options
 from edgebert.verdict import Evidence, Latency
@@ -23,12 +23,12 @@ NAME = "adb"
 USES: tuple[str, ...] = ("runner", "clean")
 TIMED = True
 SUSTAINED = False
+race = None  # a benchmark binary runs one file at a time
 SYSTEM = "android"
 
 
-def fault(address: str, manifest: Manifest) -> str | None:
+def fault(address: str, target: TargetFacts) -> str | None:
     """An address is a serial number as `adb devices` lists it; without one it is the only phone's."""
-    target = manifest.target
     if target.system != SYSTEM:
         return (
             f"{NAME} reaches Android phones, and {target.name} runs {target.system}; use --on ssh://user@host, or "

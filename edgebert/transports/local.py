@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edgebert import jobs
 from edgebert.errors import MissingExtraError
 from edgebert.interpreters import Python
-from edgebert.manifest import Manifest
-from edgebert.transports import SURROUNDINGS, Job, Observation, Options, evidence_of, result_of
+from edgebert.manifest import TargetFacts
+from edgebert.transports import SURROUNDINGS, Contest, Job, Observation, Options, evidence_of, result_of
 
 NAME = "local"
 USES: tuple[str, ...] = ()
@@ -14,7 +16,7 @@ TIMED = True
 SUSTAINED = False
 
 
-def fault(address: str, manifest: Manifest) -> str | None:
+def fault(address: str, target: TargetFacts) -> str | None:
     """An address says nothing here."""
     return f"'{NAME}' takes no address, and '{address}' was given" if address else None
 
@@ -32,5 +34,13 @@ def run(address: str, job: Job, options: Options) -> Observation:
         extra = "litert" if job.entry["format"] == "tflite" else "build"
         raise MissingExtraError(f"running {job.bundle}", extra)
     found = result_of(finished, "this machine", job.limit_s, str)
-    evidence, absent = evidence_of(found, job.manifest, "this machine")
+    evidence, absent = evidence_of(found, job.manifest.target, "this machine")
     return Observation(NAME, found, evidence, not_measured=absent)
+
+
+def race(address: str, contest: Contest, options: Options) -> dict[str, Any]:
+    """Time files side by side with the Python that runs files of the target. Raises SurroundingsError."""
+    command = Python(contest.target.environment).command("job", "race")
+    request = contest.request({name: str(one.folder) for name, one in contest.files.items()})
+    finished = jobs.follow(command, request, contest.limit_s, contest.tell)
+    return result_of(finished, "this machine", contest.limit_s, str)

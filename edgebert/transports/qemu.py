@@ -15,7 +15,7 @@ from edgebert import environments, jobs
 from edgebert.device import bundle as bundles
 from edgebert.emulation import cpus, userland
 from edgebert.errors import nearest
-from edgebert.manifest import Manifest
+from edgebert.manifest import TargetFacts
 from edgebert.proof import ASPECTS, Aspect, Instructions
 from edgebert.transports import Job, Observation, Options, result_of
 from edgebert.verdict import Evidence
@@ -24,12 +24,13 @@ NAME = "qemu"
 USES: tuple[str, ...] = ()
 TIMED = False
 SUSTAINED = False
+race = None  # an emulator has no time
 COUNTED_ROWS = 4
 
 
-def fault(address: str, manifest: Manifest) -> str | None:
+def fault(address: str, target: TargetFacts) -> str | None:
     """An address is a CPU that QEMU knows; without one it is the profile's."""
-    target, cpu = manifest.target, address or manifest.target.cpu
+    cpu = address or target.cpu
     if target.accelerator != "none":
         return f"{NAME} emulates CPUs; the {target.accelerator} of {target.name} is none"
     if target.runtime not in userland.RUNTIMES:

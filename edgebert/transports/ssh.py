@@ -20,10 +20,11 @@ from packaging.version import InvalidVersion, Version
 from edgebert import environments, jobs, openssh, parcels
 from edgebert.device import board as boards, bundle as bundles
 from edgebert.errors import InputError, SurroundingsError
-from edgebert.manifest import Manifest
+from edgebert.jobs import Finished
+from edgebert.manifest import TargetFacts
 from edgebert.openssh import Client
 from edgebert.parcels import Parcel
-from edgebert.transports import WRONG_INPUT, Job, Observation, Options, evidence_of, result_of
+from edgebert.transports import WRONG_INPUT, Contest, Job, Observation, Options, evidence_of, result_of
 
 NAME = "ssh"
 USES: tuple[str, ...] = ("ssh_config", "install_runtime", "clean")
@@ -54,27 +55,26 @@ class Board:
         return name in self.facts["here"]
 
 
-def fault(address: str, manifest: Manifest) -> str | None:
+def fault(address: str, target: TargetFacts) -> str | None:
     """An address is //user@host[:port], or a host of the user's ssh config."""
     try:
         openssh.destination(address)
     except ValueError as error:
         return str(error)
-    if manifest.target.system == "android":
-        return f"{manifest.target.name} is for Android; use --on adb"
+    if target.system == "android":
+        return f"{target.name} is for Android; use --on adb"
     return None
 
 
 def run(address: str, job: Job, options: Options) -> Observation:
     """Probe the board, send what it lacks, run the job there. Raises InputError, SurroundingsError."""
-    openssh.require()
-    openssh.check_config(options.ssh_config)
-    client = Client(openssh.destination(address), options.ssh_config)
-    package = PACKAGES[job.manifest.target.runtime]
-    board = _probe(client, package)
-    _check_machine(board, job.manifest)
+    target = job.manifest.target
+    board = _reached(address, target, options)
+    client = board.client
+    config = ["--ssh-config", str(options.ssh_config)] if options.ssh_config else []
+    mend = ["edgebert", "validate", str(job.bundle), "--on", str(client.to), *config, "--install-runtime"]
     try:
-        paths = _runtime(board, job, package, options)
+        paths = _runtime(board, target, options, shlex.join(mend), job.tell)
         with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
             sent = _send(board, job, Path(folder))
         found = _run(board, job, sent, [*paths, sent["code"]])
@@ -82,9 +82,44 @@ def run(address: str, job: Job, options: Options) -> Observation:
         if options.clean:
             with contextlib.suppress(SurroundingsError):
                 _called(client, PROBE_S, "clean")
-    evidence, absent = evidence_of(found, job.manifest, "the board")
+    evidence, absent = evidence_of(found, target, "the board")
     found["host"].update({name: board.facts[name] for name in ("features", "memory_available_mb", "disk_free_mb")})
     return Observation(NAME, found, evidence, not_measured=absent)
+
+
+def race(address: str, contest: Contest, options: Options) -> dict[str, Any]:
+    """Time files side by side on the board; what was sent of them does not stay there.
+
+    Raises InputError, SurroundingsError.
+    """
+    board = _reached(address, contest.target, options)
+    mend = "the same command with --install-runtime"
+    paths = _runtime(board, contest.target, options, mend, contest.tell)
+    parts = {name: parcels.of_files("race", one.folder, [one.file]) for name, one in contest.files.items()}
+    with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
+        room = Path(folder)
+        jobs.copy_code(room / "code")
+        code = parcels.of_folder("code", room / "code")
+        try:
+            _deliver(board, [code, *{one.name: one for one in parts.values()}.values()], room, contest.tell)
+            request = contest.request({name: one.name for name, one in parts.items()})
+            paths = [*paths, code.name]
+            command = board.client.command(contest.limit_s, "run", ":".join(paths), "device.job", "race")
+            longest = contest.limit_s + board.client.connect_s
+            return _result(board, jobs.follow(command, request, longest, contest.tell), contest.limit_s)
+        finally:
+            with contextlib.suppress(SurroundingsError):
+                for name in {one.name for one in parts.values()}:
+                    _called(board.client, PROBE_S, "drop", name)
+
+
+def _reached(address: str, target: TargetFacts, options: Options) -> Board:
+    """The board at an address, probed. Raises InputError, SurroundingsError where it is none for the target."""
+    openssh.require()
+    openssh.check_config(options.ssh_config)
+    board = _probe(Client(openssh.destination(address), options.ssh_config), PACKAGES[target.runtime])
+    _check_machine(board, target)
+    return board
 
 
 def _called(client: Client, limit_s: float, *arguments: str) -> str:
@@ -112,9 +147,9 @@ def _probe(client: Client, package: str) -> Board:
     return Board(client, facts)
 
 
-def _check_machine(board: Board, manifest: Manifest) -> None:
+def _check_machine(board: Board, target: TargetFacts) -> None:
     """Refuse a machine that cannot stand for the target, before anything is sent there."""
-    facts, target, where = board.facts, manifest.target, board.client.to
+    facts, where = board.facts, board.client.to
     if target.arch and facts["arch"] != target.arch:
         raise SurroundingsError(f"{where}: that machine is {facts['arch']}, {target.name} needs {target.arch}")
     if facts["bits"] != 64:
@@ -124,16 +159,22 @@ def _check_machine(board: Board, manifest: Manifest) -> None:
         )
     if target.board and facts["board"] and target.board not in facts["board"]:
         raise InputError(
-            f"{where}: that board is a '{facts['board']}', the bundle is for {target.name} ('{target.board}'); "
-            "validate the bundle that was built for it"
+            f"{where}: that board is a '{facts['board']}', not what {target.name} is for ('{target.board}'); "
+            "give it what is built for it"
         )
 
 
-def _runtime(board: Board, job: Job, package: str, options: Options) -> list[str]:
-    """Folders there to import the runtime from; empty where the board's own Python has it."""
+def _runtime(
+    board: Board, wanted: TargetFacts, options: Options, mend: str, tell: Callable[[int, int], None]
+) -> list[str]:
+    """Folders there to import the runtime from; empty where the board's own Python has it.
+
+    `mend` is the command that puts it there.
+    """
+    package = PACKAGES[wanted.runtime]
     if options.install_runtime:
-        return [_install_runtime(board, package, job)]
-    packages, wanted = board.facts["packages"], job.manifest.target
+        return [_install_runtime(board, package, tell)]
+    packages = board.facts["packages"]
     version = next((packages[name] for name in MODULES.get(package, (package,)) if name in packages), None)
     allowed = wanted.version if wanted.runtime != "tensorrt" else ""  # that range is TensorRT's
     if version is not None and "numpy" in packages and _fits(version, allowed):
@@ -146,11 +187,7 @@ def _runtime(board: Board, job: Job, package: str, options: Options) -> list[str
         lacks = "its python3 has no numpy"
     else:
         lacks = f"its python3 has {package} {version}, the bundle needs {allowed}"
-    config = ["--ssh-config", str(options.ssh_config)] if options.ssh_config else []
-    mend = ["edgebert", "validate", str(job.bundle), "--on", str(board.client.to), *config, "--install-runtime"]
-    raise SurroundingsError(
-        f"{board.client.to}: {lacks}; have it put in a folder of its own there: {shlex.join(mend)}"
-    )
+    raise SurroundingsError(f"{board.client.to}: {lacks}; have it put in a folder of its own there: {mend}")
 
 
 def _fits(version: str, allowed: str) -> bool:
@@ -172,7 +209,7 @@ def _runtime_name(board: Board, package: str, version: str) -> str:
     return f"runtime-{package}-cp{major}{minor}-{version}"
 
 
-def _install_runtime(board: Board, package: str, job: Job) -> str:
+def _install_runtime(board: Board, package: str, tell: Callable[[int, int], None]) -> str:
     python = ".".join(map(str, board.facts["python"][:2]))
     if board.facts["arch"] != "aarch64":
         raise SurroundingsError(
@@ -183,7 +220,7 @@ def _install_runtime(board: Board, package: str, job: Job) -> str:
     version = next(one.version for one in metadata.distributions(name=package, path=[str(folder)]))
     parcel = parcels.of_folder(_runtime_name(board, package, version), folder)
     with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
-        _deliver(board, [parcel], Path(room), job.tell)
+        _deliver(board, [parcel], Path(room), tell)
     return parcel.name
 
 
@@ -228,7 +265,6 @@ def _deliver(board: Board, wanted: Sequence[Parcel], room: Path, tell: Callable[
 
 def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict[str, Any]:
     """Run the job; a bundle that was damaged on the board's disk since it was sent is sent once more."""
-    where = str(board.client.to)
     request = job.request(sent["bundle"], sent.get("reference"))
     command = board.client.command(job.limit_s, "run", ":".join(paths), "device.job", "run")
     finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
@@ -240,6 +276,11 @@ def _run(board: Board, job: Job, sent: dict[str, str], paths: list[str]) -> dict
         with tempfile.TemporaryDirectory(prefix="edgebert-") as room:
             _send(fresh, job, Path(room))
         finished = jobs.follow(command, request, job.limit_s + board.client.connect_s, job.tell)
+    return _result(board, finished, job.limit_s)
+
+
+def _result(board: Board, finished: Finished, limit_s: float) -> dict[str, Any]:
     if finished.status in (openssh.LOST, 127):
-        board.client.check(finished, job.limit_s)
-    return result_of(finished, where, job.limit_s, lambda said: f"{said}; or have it put there: --install-runtime")
+        board.client.check(finished, limit_s)
+    where, mend = str(board.client.to), "or have it put there: --install-runtime"
+    return result_of(finished, where, limit_s, lambda said: f"{said}; {mend}")

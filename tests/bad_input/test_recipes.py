@@ -181,3 +181,31 @@ def test_a_wrong_command_line_ends_with_status_2(
     assert done.stdout == ""
     assert wanted in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--race-on", "shh://pi@board"], "--race-on shh://pi@board: no such transport; did you mean 'ssh'?"),
+        (["--race-on", "ssh://pi@board:port"], "--race-on ssh://pi@board:port: 'port' is not a port"),
+        (["--race-on", "ssh:"], "--race-on ssh:: nothing follows the colon"),
+        (["--race-on", "qemu"], "--race-on qemu: qemu cannot race files; these can: local, ssh"),
+        (["--race-on", "adb"], "--race-on adb: adb reaches Android phones"),
+        (["--race-on", "local", "--install-runtime"], "--install-runtime: of no use with --race-on local"),
+        (["--install-runtime"], "--install-runtime: of no use without --race-on"),
+        (["--race-on", "local", "--set", "quantize.race=false"], "turns races off: [quantize] race = false"),
+        (["--race-on", "local", "--set", 'quantize.quantizer="onnx_static"'], "the recipe names its quantizer"),
+        (["--race-on", "local", "--set", 'targets=["x86-64"]'], "x86-64 names no board"),
+        (["--race-on", "local", "--set", 'targets=["android-cpu"]'], "android-cpu has no candidates to race"),
+        (
+            ["--race-on", "local", "--set", 'targets=["raspberry-pi-5", "raspberry-pi-4"]'],
+            "a board is one target's; name it: -t raspberry-pi-5",
+        ),
+    ],
+)
+def test_a_board_that_no_race_can_be_run_on_is_told(
+    run_edgebert: Run, project: Path, arguments: list[str], wanted: str
+) -> None:
+    said = refused(run_edgebert, project, "--set", "quantize.race=true", *arguments)
+    assert len(said.splitlines()) == 1
+    assert wanted in said

@@ -16,8 +16,7 @@ import pytest
 from edgebert import cli, members, opening
 from edgebert.errors import InputError
 from edgebert.manifest import Manifest
-from edgebert.transports import Options, Transport
-from edgebert.validation import _check_options
+from edgebert.transports import Options, Transport, check_options
 from tests.conftest import Built
 
 NAMES = members.names("transports")
@@ -48,14 +47,14 @@ def manifest(request: pytest.FixtureRequest, built: Built) -> Manifest:
 def test_odd_addresses_are_answered_and_nothing_is_started(
     name: str, address: str, manifest: Manifest, nothing_starts: None
 ) -> None:
-    fault = members.find("transports", name).fault(address, manifest)
+    fault = members.find("transports", name).fault(address, manifest.target)
     assert fault is None or (isinstance(fault, str) and fault.strip() and not fault.endswith("\n"))
 
 
 @BY_NAME
 @pytest.mark.parametrize("address", ["-oProxyCommand=x", "a\nb", "; touch x", "/etc/passwd"])
 def test_an_address_that_no_place_has_is_refused(name: str, address: str, manifest: Manifest) -> None:
-    assert members.find("transports", name).fault(address, manifest) is not None
+    assert members.find("transports", name).fault(address, manifest.target) is not None
 
 
 @BY_NAME
@@ -79,13 +78,13 @@ def test_it_uses_options_that_exist_and_others_are_refused(name: str) -> None:
     known = [field.name for field in fields(Options)]
     assert isinstance(module.USES, tuple)
     assert set(module.USES) <= set(known)
-    _check_options(Options(), module)
+    check_options(Options(), module)
     for option in known:
         if option in module.USES:
-            _check_options(given(option), module)
+            check_options(given(option), module)
         else:
             with pytest.raises(InputError, match=f"--{option.replace('_', '-')}: of no use with --on {name}"):
-                _check_options(given(option), module)
+                check_options(given(option), module)
 
 
 def test_the_help_of_an_option_names_those_it_is_of_use_to() -> None:

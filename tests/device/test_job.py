@@ -225,3 +225,33 @@ def test_counting_natively_counts_nothing_and_ends_well(built: Built) -> None:
     row = bundles.golden(str(folder))[3]["ids"]
     done = work({"files": [["shipped", str(folder), entry]], "rows": [row]}, "count")
     assert lines(done) == [{"done": 1, "total": 1}, {"result": {"order": [["shipped", 0]] * job.COUNTED}}]
+
+
+def test_files_are_timed_side_by_side_and_the_board_says_what_it_is(built: Built) -> None:
+    shipped = str(built.bundle(PI))
+    one, other = reference(built, PI), {"folder": shipped, "entry": bundles.model_entry(bundles.read(shipped), "")}
+    rows = [row["ids"] for row in bundles.golden(shipped, 4)]
+    asked = {"contenders": {"reference": one, "onnx_dynamic": other}, "rows": rows, "threads": 1, "seconds": 0.1}
+    done = work({**asked, "board": "Raspberry Pi 5"}, "race")
+    assert done.returncode == 0, done.stderr
+    found = lines(done)[-1]["result"]
+    assert set(found["samples"]) == {"reference", "onnx_dynamic"}
+    [count, same] = [len(samples) for samples in found["samples"].values()]
+    assert count == same >= len(rows)
+    assert all(time > 0 for samples in found["samples"].values() for time in samples)
+    assert (found["evidence"], found["slowed"]) == ("host", [])
+    assert found["runtime"]["name"] == "onnxruntime"
+    assert found["conditions"]["before"]
+
+
+@pytest.mark.parametrize(
+    ("board", "model", "there"),
+    [
+        ("Raspberry Pi 5", "Raspberry Pi 5 Model B Rev 1.0", True),
+        ("Raspberry Pi 5", "Raspberry Pi 4 Model B Rev 1.4", False),
+        ("Raspberry Pi 5", None, False),
+        (None, "Raspberry Pi 5 Model B Rev 1.0", False),
+    ],
+)
+def test_a_board_is_known_by_what_it_says_of_itself(board: str | None, model: str | None, there: bool) -> None:
+    assert selftest.on_board(board, {"board": model}) == there

@@ -37,7 +37,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"provenance", "schooling"},
     {"stages", "rescoring", "report"},
     {"training_steps"},
-    {"quantizing_steps"},
+    {"quantizing_steps", "choosing"},
     {"planning", "validation"},
     {"pipeline"},
     {"pretraining", "exits"},

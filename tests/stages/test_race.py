@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgebert.artifact import Artifact
 from edgebert.errors import SurroundingsError
 from edgebert.races import Ground
 from edgebert.stages import race
-from edgebert.transports import qemu
+from edgebert.transports import Options, local, qemu
 from tests.conftest import Built
 
 PI = targets.load("raspberry-pi-5")
@@ -90,3 +91,75 @@ def test_times_decide_on_the_targets_own_kind(
     assert found.quantizer in found.ratios
     assert set(found.ratios) == {"onnx_dynamic", "onnx_static"}
     assert all(ratio > 0 for ratio in found.ratios.values())
+
+
+def board(**said: Any) -> race.Place:
+    """A board on which static int8 is fastest; `said` is what it tells otherwise."""
+    times = {"onnx_dynamic": [2.0, 4.0], "onnx_static": [1.0, 2.0], "reference": [4.0, 8.0]}
+    host = {"board": "Raspberry Pi 5 Model B Rev 1.0", "cpu": "Cortex-A76"}
+    found = {
+        "samples": times,
+        "slowed": [],
+        "host": host,
+        "evidence": "device",
+        "runtime": {"name": "onnxruntime"},
+    }
+    asked: list[Any] = []
+
+    def run(address: str, contest: Any, options: Options) -> dict[str, Any]:
+        asked.append((address, contest, options))
+        return {**found, **said}
+
+    return race.Place(SimpleNamespace(race=run, asked=asked), "//pi@board", Options())  # type: ignore[arg-type]
+
+
+ON_BOARD = Ground(evidence="device", on="Raspberry Pi 5")
+
+
+def test_times_on_the_targets_board_decide_and_its_model_is_recorded(
+    files: tuple[dict[str, Artifact], Artifact], tmp_path: Path
+) -> None:
+    place = board()
+    found = race.run(*files, FEEDS, PI, ON_BOARD, tmp_path, lambda *_: None, place)
+    assert (found.quantizer, found.evidence, found.on) == (
+        "onnx_static",
+        "device",
+        "Raspberry Pi 5 Model B Rev 1.0",
+    )
+    assert found.ratios == {"onnx_dynamic": 0.5, "onnx_static": 0.25}
+    [(address, contest, _)] = place.transport.asked
+    assert address == "//pi@board"
+    request = contest.request({name: f"there/{name}" for name in contest.files})
+    assert list(request["contenders"]) == ["onnx_dynamic", "onnx_static", "reference"]
+    assert request["contenders"]["reference"]["folder"] == "there/reference"
+    assert request["board"] == "Raspberry Pi 5"
+    assert [len(row["input_ids"]) for row in request["rows"]] == [4, 5, 6, 9, 12, 20]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"evidence": "host", "host": {"board": None}}, "says nothing of what board it is, so its times are no"),
+        ({"evidence": "host", "host": {"board": "Other 7"}}, "says 'Other 7', so its times are no evidence of"),
+        (
+            {"slowed": ["the board reports: throttled"]},
+            "the run judges nothing: the board reports: throttled; cool",
+        ),
+    ],
+)
+def test_a_run_that_is_no_evidence_pins_nothing(
+    files: tuple[dict[str, Artifact], Artifact], tmp_path: Path, said: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SurroundingsError, match="nothing was pinned") as raised:
+        race.run(*files, FEEDS, PI, ON_BOARD, tmp_path, lambda *_: None, board(**said))
+    assert told in str(raised.value)
+    assert not list(tmp_path.glob(race.FILE))
+
+
+def test_this_machine_is_a_board_only_where_it_is_the_targets(
+    files: tuple[dict[str, Artifact], Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "SECONDS", 0.2)
+    place = race.Place(local, "", Options())
+    with pytest.raises(SurroundingsError, match="no evidence of raspberry-pi-5"):
+        race.run(*files, FEEDS, PI, ON_BOARD, tmp_path, lambda *_: None, place)

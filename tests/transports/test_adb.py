@@ -459,7 +459,7 @@ def test_what_is_no_serial_number_is_refused(android: Built, validate: Validate,
 def test_serial_numbers_as_adb_lists_them_are_taken(android: Built, serial: str) -> None:
     from edgebert import opening
 
-    assert adb.fault(serial, opening.read_manifest(android.bundle("android-cpu"))) is None
+    assert adb.fault(serial, opening.read_manifest(android.bundle("android-cpu")).target) is None
 
 
 @pytest.mark.parametrize("option", [("--ssh-config", "x"), ("--install-runtime",)])
