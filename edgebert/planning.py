@@ -104,6 +104,7 @@ class _Line:
     def __init__(self, project: Project, target: Target, teacher: Step, trained: Step) -> None:
         self._project, self._target, self._teacher, self._trained = project, target, teacher, trained
         self._exported = _export(project, target, trained)
+        self._files: dict[str, Step] = {}
         self.warnings: list[str] = []
 
     def quantizer(self, asked: Asked) -> Choice:
@@ -130,11 +131,15 @@ class _Line:
         return _bundle(project, target, self._teacher, self._trained, verified, files, raced)
 
     def _quantized(self, name: str, quantizer: ModuleType) -> Step:
-        if quantizer.NEEDS_BATCHES and (warning := quantizing_steps.strange_texts(self._project)) is not None:
-            self.warnings.append(warning)
-        return quantizing_steps.quantized(
-            self._project, self._target, name, quantizer, self._trained, self._exported
-        )
+        if name not in self._files:
+            project, rows = self._project, []
+            if quantizer.NEEDS_BATCHES:
+                rows = quantizing_steps.calibrating(project)
+                if (warning := quantizing_steps.strange_texts(project, rows)) is not None:
+                    self.warnings.append(warning)
+            steps = (self._trained, self._exported)
+            self._files[name] = quantizing_steps.quantized(project, self._target, name, quantizer, rows, *steps)
+        return self._files[name]
 
     def _race(self, ground: Ground, place: Place | None) -> Step:
         project, target, exported, trained = self._project, self._target, self._exported, self._trained

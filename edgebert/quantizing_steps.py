@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,14 +36,25 @@ def cut(trained: Artifact, target: Target) -> Artifact:
     return trained.model_copy(update={"max_tokens": min(trained.max_tokens, target.shape.max_tokens)})
 
 
-def quantized(
-    project: Project, target: Target, name: str, quantizer: ModuleType, trained: Step, exported: Step
-) -> Step:
-    """The file that a quantizer makes of an exported graph. Raises InputError for settings it does not know."""
+def calibrating(project: Project) -> list[Row]:
+    """The rows that ranges are taken of. Raises InputError where there are too few."""
     spec, sentences = calibration.load(project.recipe.quantize.calibration, project.recipe.folder)
-    rows: list[Row] = []
-    if quantizer.NEEDS_BATCHES:
-        rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
+    return calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
+
+
+def quantized(
+    project: Project,
+    target: Target,
+    name: str,
+    quantizer: ModuleType,
+    rows: Sequence[Row],
+    trained: Step,
+    exported: Step,
+) -> Step:
+    """The file that a quantizer makes of an exported graph, with ranges of `rows` where it takes any.
+
+    Raises InputError for settings it does not know.
+    """
     keep_float = [*project.architecture.KEEP_FLOAT, *project.recipe.quantize.keep_float]
     keep = Settings(keep_float=keep_float, ranges=_ranges(project, name, quantizer))
     limits = accuracy_control.limits(project.recipe.gates_for(target), quantizer)
@@ -75,11 +87,9 @@ def quantized(
     return Step("quantize", about, settings, (exported, trained), modules, quantizer.NEEDS, work)
 
 
-def strange_texts(project: Project) -> str | None:
-    """What is told where the tokenizer does not know much of the texts that ranges are taken of, or None."""
+def strange_texts(project: Project, rows: Sequence[Row]) -> str | None:
+    """What is told where the tokenizer does not know much of the rows that ranges are taken of, or None."""
     name = project.recipe.quantize.calibration
-    spec, sentences = calibration.load(name, project.recipe.folder)
-    rows = calibration.rows(spec, [project.task.sample(text) for text in sentences], project.splits.train.rows)
     texts = [text for row in rows for value in row.values() for text in _texts(value)]
     share = tokenization.Encoder(project.source, project.max_tokens, ()).unknown_share(texts)
     if share <= UNKNOWN_SHARE:
