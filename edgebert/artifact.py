@@ -59,7 +59,8 @@ class Artifact(BaseModel):
 
     `file` is the model file in `folder` ("" for a torch checkpoint, which is the whole folder); `buckets` are the
     lengths a file of fixed shapes is made for; `decoding` is what the task's decoder goes by; `training` is what
-    the dev split said of each seed that was trained; `control` what accuracy control did to a quantized file.
+    the dev split said of each seed that was trained; `pruning` what each pruner took; `control` what accuracy
+    control did to a quantized file.
     """
 
     form: Literal["torch"] | Form
@@ -74,6 +75,7 @@ class Artifact(BaseModel):
     signature: Signature | None = None
     precision: str = "fp32"
     training: dict[str, Any] = Field(default_factory=dict)
+    pruning: dict[str, Any] = Field(default_factory=dict)
     control: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
 

@@ -95,6 +95,19 @@ def texts_fault(row: Row, columns: Sequence[str]) -> str | None:
     return None
 
 
+def texts(rows: Sequence[Row]) -> list[str]:
+    """All texts in the values of rows, those in lists and tables too."""
+    return [text for row in rows for value in row.values() for text in _texts(value)]
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    return [value] if isinstance(value, str) else []
+
+
 def read_lines(path: Path) -> Split:
     """The lines of a text file that are not empty, as rows with a `text`. Raises InputError."""
     try:

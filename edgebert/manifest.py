@@ -89,6 +89,7 @@ class Provenance(Part):
     built_at: str
     steps: dict[str, str] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    pruning: dict[str, Any] = Field(default_factory=dict)
     race: dict[str, Any] | None = None
 
 

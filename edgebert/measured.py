@@ -25,6 +25,7 @@ class Measured(BaseModel):
     decoding: dict[str, Any]
     out_of_scope: OutOfScopeFacts | None
     chance: float
+    cut_otherwise: int = 0  # test rows whose pieces are others than the teacher's
     ran_in: dict[str, str] = Field(default_factory=dict)  # name and version of the runtime
     test_scored: int
 

@@ -13,6 +13,7 @@ SINGULAR = {
     "architectures": "architecture",
     "tasks": "task",
     "quantizers": "quantizer",
+    "pruners": "pruner",
     "formats": "format",
     "transports": "transport",
     "clients": "client",

@@ -69,6 +69,7 @@ def plan(
     if school is not None:
         trained = training_steps.distilled(project, school, teacher)
         project = dataclasses.replace(project, architecture=school.architecture)
+    trained = training_steps.pruned(project, trained)
     lines = {name: _Line(project, target, teacher, trained) for name, target in chosen.items()}
     chosen_by = {name: line.quantizer(Asked(rerace, place)) for name, line in lines.items()}
     return Plan(
@@ -127,7 +128,7 @@ class _Line:
             if quantizer.ID in files:
                 raise InputError(f"target '{target.name}': two quantizers make the file '{quantizer.ID}'")
             files[quantizer.ID] = (self._quantized(name, quantizer), quantizer)
-        verified = _verify(project, target, self._teacher, exported, files)
+        verified = _verify(project, target, self._teacher, self._trained, exported, files)
         return _bundle(project, target, self._teacher, self._trained, verified, files, raced)
 
     def _quantized(self, name: str, quantizer: ModuleType) -> Step:
@@ -211,6 +212,7 @@ def _verify(
     project: Project,
     target: Target,
     teacher: Step,
+    trained: Step,
     exported: Step,
     files: dict[str, tuple[Step, ModuleType]],
 ) -> Step:
@@ -223,9 +225,10 @@ def _verify(
     threads = sorted({1, min(most, host["cores"])})
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
-        teacher, reference, *rest = [artifact.read(folder) for folder in inputs]
+        teacher, model, reference, *rest = [artifact.read(folder) for folder in inputs]
         job = verify.Work(
             teacher=quantizing_steps.cut(teacher, target),
+            model=quantizing_steps.cut(model, target),
             reference=reference,
             shipped=dict(zip(files, rest, strict=True)),
             quantizers={name: quantizer for name, (_, quantizer) in files.items()},
@@ -251,7 +254,7 @@ def _verify(
     }
     workers = [f"edgebert.device.{name}" for name in interpreters.WORKERS]
     modules = ("edgebert.timing", *workers, form.__name__, project.task.__name__, training_steps.decoder(project))
-    steps = (teacher, exported, *(step for step, _ in files.values()))
+    steps = (teacher, trained, exported, *(step for step, _ in files.values()))
     rows = len(project.splits.test.rows)
     about = f"verify for {target.name} on {rows} test rows"
     needs = ("onnxruntime", "ai_edge_litert", "numpy", "tokenizers", "torch")
@@ -283,7 +286,7 @@ def _bundle(
     raced: Raced | None,
 ) -> Step:
     recipe, gates = project.recipe, project.recipe.gates_for(target)
-    origin = provenance.of(project, {"finetune": teacher, "export": verified.inputs[1]})
+    origin = provenance.of(project, {"finetune": teacher, "export": verified.inputs[2]})
 
     def work(inputs: list[Path], out: Path, tell: Tell) -> None:
         results, model, *rest = inputs

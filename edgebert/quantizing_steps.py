@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from edgebert import (
     accuracy_control,
     artifact,
     calibration,
+    data,
     scoring,
     tokenization,
     training_steps,
@@ -90,7 +90,7 @@ def quantized(
 def strange_texts(project: Project, rows: Sequence[Row]) -> str | None:
     """What is told where the tokenizer does not know much of the rows that ranges are taken of, or None."""
     name = project.recipe.quantize.calibration
-    texts = [text for row in rows for value in row.values() for text in _texts(value)]
+    texts = data.texts(rows)
     share = tokenization.Encoder(project.source, project.max_tokens, ()).unknown_share(texts)
     if share <= UNKNOWN_SHARE:
         return None
@@ -98,13 +98,6 @@ def strange_texts(project: Project, rows: Sequence[Row]) -> str | None:
         f"calibration '{name}': the tokenizer does not know {share:.0%} of the pieces of its {len(rows)} rows, so "
         "ranges are those of unknown text; is it another language? name texts of yours: [quantize] calibration"
     )
-
-
-def _texts(value: Any) -> list[str]:
-    """The texts of a row's value."""
-    if isinstance(value, list):
-        return [text for one in value for text in _texts(one)]
-    return [value] if isinstance(value, str) else []
 
 
 def _ranges(project: Project, name: str, quantizer: ModuleType) -> Method:

@@ -11,6 +11,7 @@ from edgebert import calibration, members, tables, target as targets
 from edgebert.distillation import Distil
 from edgebert.errors import InputError
 from edgebert.histograms import Method
+from edgebert.pruning import Prune
 from edgebert.tables import Table
 from edgebert.target import Target
 from edgebert.training.precision import Precision
@@ -104,6 +105,7 @@ class Recipe(Table):
     decoding: dict[str, Any] = Field(default_factory=dict, description="what the task's decoder goes by")
     finetune: Finetune | None = None
     distil: Distil | None = None
+    prune: Prune = Prune()
     export: Export = Export()
     quantize: Quantize = Quantize()
     bundle: BundleSettings = BundleSettings()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert import artifact, checkpoint, members, quiet
+from edgebert import artifact, checkpoint, members, quiet, tokenization
 from edgebert.artifact import Artifact
 from edgebert.errors import InputError, MissingExtraError
 from edgebert.formats import ExportShape
@@ -83,6 +83,8 @@ def _given(shipped: Shipped, given: Path, room: Path) -> References:
             raise InputError(
                 f"--reference {given}: its labels are {labels[:5]}, the bundle's {manifest.labels[:5]}"
             )
+        if (other := tokenization.difference(shipped.folder, given)) is not None:
+            return References(teacher=given, no_file=f"--reference cuts texts otherwise than the bundle: {other}")
         return References(teacher=given, file=_exported(shipped, given, room))
 
 

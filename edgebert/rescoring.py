@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgebert import artifact, grouping, members, references, scoring, timing
+from edgebert import artifact, grouping, members, references, scoring, timing, tokenization
 from edgebert.artifact import Artifact
 from edgebert.data import Row
 from edgebert.errors import InputError
@@ -68,7 +68,8 @@ def verify(
             architecture = members.find(
                 "architectures", artifact.read(found.teacher).architecture if named else manifest.architecture
             )
-            reading = Encoder(folder, bundle.encoder.max_tokens, architecture.INPUTS)
+            own = tokenization.difference(folder, found.teacher) is not None
+            reading = Encoder(found.teacher if own else folder, bundle.encoder.max_tokens, architecture.INPUTS)
             seen = scoring.questions(task, reading, rows, manifest.decoding)
             answered["teacher"] = scoring.teacher_answers(model_of, task, architecture, seen, decode, tick)
         scores = task.scores(rows, "data", answered)

@@ -1,4 +1,4 @@
-"""The steps from a source to the model that ships: load, finetune and, where there is a student, distil."""
+"""The steps from a source to the model that ships: load, finetune, distil where there is a student, and prune."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgebert import artifact, sources
+from edgebert import artifact, data, members, sources
 from edgebert.artifact import Artifact
 from edgebert.learning.lessons import Lesson
 from edgebert.learning.syllabus import Syllabus
 from edgebert.project import Project
 from edgebert.schooling import Schooling
-from edgebert.stages import augment, distil, finetune, load, teach
+from edgebert.stages import augment, distil, finetune, load, prune, teach
 from edgebert.stages.teach import Wanted
 from edgebert.steps import Step, Tell
 from edgebert.store import Store
@@ -94,6 +94,34 @@ def distilled(project: Project, schooling: Schooling, teacher: Step) -> Step:
     about = f"distil {schooling.blueprint.about()}, {settings.epochs} epochs{seeds}"
     step = Step("distil", about, told, (teacher, *start, *extra, *taught), _modules(own), NEEDS, work, True)
     return step
+
+
+def pruned(project: Project, trained: Step) -> Step:
+    """The trained model without what each pruner takes; as it is where the recipe names none."""
+    texts = data.texts([*project.splits.train.rows, *project.splits.dev.rows])
+    texts += data.texts([row for name in ("train", "dev") for row in _outside(project, name)])
+    for name in type(project.recipe.prune).model_fields:
+        settings = getattr(project.recipe.prune, name)
+        if settings is not None:
+            trained = _pruned(project, members.find("pruners", name), settings, texts, trained)
+    return trained
+
+
+def _pruned(project: Project, pruner: ModuleType, settings: Any, texts: list[str], trained: Step) -> Step:
+    files = [data.read_lines(project.recipe.path(name)) for name in getattr(settings, "corpus", [])]
+    known = [*texts, *data.texts([row for file in files for row in file.rows])]
+
+    def work(inputs: list[Path], out: Path, tell: Tell) -> None:
+        prune.run(artifact.read(inputs[0]), pruner, settings, known, out)
+
+    told = {**_rows(project), "settings": settings.model_dump(), "corpus": [file.sha256 for file in files]}
+    about = f"prune the {pruner.NAME}: {pruner.about(settings)}"
+    return Step("prune", about, told, (trained,), (pruner.__name__,), NEEDS, work)
+
+
+def _outside(project: Project, name: str) -> list[data.Row]:
+    splits = project.splits.outside
+    return splits[name].rows if name in splits else []
 
 
 def _load(name: str, folder: Path, architecture: ModuleType) -> Step:

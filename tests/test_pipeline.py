@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import edgebert
-from edgebert import opening, pipeline, planning, races, recipe as recipes
+from edgebert import opening, pipeline, planning, races, recipe as recipes, rescoring
 from edgebert.device import bundle as bundles
 from edgebert.manifest import Manifest
 from edgebert.steps import Named, Outcome, Step
@@ -406,3 +406,25 @@ def test_a_race_that_was_run_with_other_files_pins_but_proves_nothing(
     assert "QuantizeLinear" in manifest.file().ops
     assert manifest.provenance.race is None
     assert "instruction_ratio" not in {check.name for check in manifest.checks}
+
+
+def test_a_pruned_vocabulary_ships_and_the_teacher_keeps_its_own(toy_model: Path, tmp_path: Path) -> None:
+    recipe = toy.write_project(tmp_path, toy_model, ["raspberry-pi-5", "android-cpu"])
+    recipe.write_text(recipe.read_text() + "\n[prune.vocabulary]\ngeneral = 0\n")
+    for name in ("train.jsonl", "dev.jsonl"):  # test alone has this word
+        lines = (tmp_path / name).read_text().splitlines(keepends=True)
+        (tmp_path / name).write_text("".join(line for line in lines if "puddle" not in line))
+    plan = planning.plan(recipes.load(recipe), None, tmp_path / "out" / ".store")
+    abouts = [step.about for step in plan.steps()]
+    assert sum(about.startswith("prune the vocabulary: keep the pieces of the texts") for about in abouts) == 1
+    for outcome in pipeline.run(plan, tmp_path / "out", pipeline.Unwatched()).values():
+        assert outcome.verdict.passed
+        manifest = outcome.manifest
+        told = manifest.provenance.pruning["vocabulary"]
+        assert 0 < told["pieces"] < told["of"]
+        assert told["test_rows_cut_otherwise"] == sum("puddle" in row["text"] for row in toy.rows(120, 3))
+        assert len((outcome.folder / "vocab.txt").read_text().splitlines()) == told["pieces"]
+        score = manifest.score()
+        assert score.drop is not None and score.drop.points <= 5
+        found = rescoring.verify(outcome.folder, tmp_path / "test.jsonl")
+        assert found["scores"][0]["drop"]["points"] == pytest.approx(score.drop.points, abs=1e-6)

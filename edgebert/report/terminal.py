@@ -172,6 +172,11 @@ def bundle(manifest: Manifest, digest: str, folder: Path, proofs: Sequence[Proof
             lines.append(f"{file.id}: {_controlled(file.control, file.precision)}")
     lines += [proofs_of.said(one) for one in proofs]
     made = manifest.provenance
+    if pieces := made.pruning.get("vocabulary"):
+        lines.append(
+            f"vocabulary: {pieces['pieces']} of {pieces['of']} pieces; "
+            f"{pieces['test_rows_cut_otherwise']} test rows are cut into others"
+        )
     lines.append(
         f"from {made.source['model']} (sha256 {str(made.source['sha256'])[:16]}), built {made.built_at}; "
         f"the test split was scored {made.test_scored} times"

@@ -95,11 +95,20 @@ def _manifest(contents: Contents, found: measured.Measured, tokenizer: Tokenizer
         provenance=Provenance(
             **_with_runtime(contents, found),
             training=contents.model.training,
+            pruning=_pruning(contents, found),
             race=contents.raced.model_dump() if contents.raced else None,
             test_scored=found.test_scored,
             built_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         ),
     )
+
+
+def _pruning(contents: Contents, found: measured.Measured) -> dict[str, Any]:
+    """What was pruned; of a vocabulary also how many test rows it cuts into other pieces."""
+    told = dict(contents.model.pruning)
+    if "vocabulary" in told:
+        told["vocabulary"] = {**told["vocabulary"], "test_rows_cut_otherwise": found.cut_otherwise}
+    return told
 
 
 def _with_runtime(contents: Contents, found: measured.Measured) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebert import members, scoring, timing
+from edgebert import members, scoring, timing, tokenization
 from edgebert.architectures import Architecture
 from edgebert.artifact import Artifact
 from edgebert.data import Splits
@@ -37,12 +37,13 @@ TOLERANCE = {"int8": 0.05, "a16w8": 0.05, "fp16": 0.01, "fp32": 1e-3, "int8_weig
 
 @dataclass(frozen=True)
 class Work:
-    """What verify reads: the trained model, the fp32 file, the files that ship with their quantizers.
+    """What verify reads: the teacher, the model that ships, its fp32 file, its files with their quantizers.
 
     `runtime` and `session` are those of the target's profile, `python` is where its files run.
     """
 
     teacher: Artifact
+    model: Artifact
     reference: Artifact
     shipped: dict[str, Artifact]
     quantizers: dict[str, ModuleType]
@@ -71,7 +72,7 @@ def run(
     """Write measurements, golden rows and raw latency samples to `out`."""
     labels = work.teacher.labels
     ran_in = work.python.runtime(work.reference.folder, work.entry(work.reference, "reference"))
-    encoder = Encoder(work.teacher.folder, work.teacher.max_tokens, architecture.INPUTS)
+    encoder = Encoder(work.model.folder, work.model.max_tokens, architecture.INPUTS)
     decoding = dict(work.teacher.decoding)
     test = scoring.questions(task, encoder, splits.test.rows, decoding)
     dev = scoring.questions(task, encoder, splits.dev.rows, decoding)
@@ -106,10 +107,12 @@ def run(
     torch_model = task.model(work.teacher.folder, None, decoding).eval()
     decode = scoring.decoder(task.NAME, labels, decoding)
     taught_by = members.find("architectures", work.teacher.architecture)
-    asked = test
-    if taught_by.INPUTS != architecture.INPUTS:
+    asked, otherwise = test, 0
+    other = tokenization.difference(work.model.folder, work.teacher.folder) is not None
+    if other or taught_by.INPUTS != architecture.INPUTS:
         reading = Encoder(work.teacher.folder, work.teacher.max_tokens, taught_by.INPUTS)
         asked = scoring.questions(task, reading, splits.test.rows, decoding)
+        otherwise = _cut_otherwise(asked, reading, test, encoder)
     answered = {
         "teacher": scoring.teacher_answers(torch_model, task, taught_by, asked, decode, tick),
         "reference": through(work.reference, "reference", test),
@@ -148,11 +151,22 @@ def run(
         decoding=decoding,
         out_of_scope=facts,
         chance=task.chance(splits.test.rows),
+        cut_otherwise=otherwise,
         ran_in=ran_in,
         test_scored=work.test_scored,
     )
     (out / FILE).write_text(measured.model_dump_json(indent=1), encoding="utf-8")
     (out / SAMPLES).write_text(json.dumps(samples), encoding="utf-8")
+
+
+def _cut_otherwise(one: Sequence[Question], reading: Encoder, other: Sequence[Question], encoder: Encoder) -> int:
+    """How many rows two tokenizers cut into other pieces."""
+
+    def pieces(question: Question, names: list[str]) -> list[list[str]]:
+        return [[names[number] for number in window.feeds["input_ids"][0]] for window in question.windows]
+
+    pairs = zip(one, other, strict=True)
+    return sum(pieces(a, reading.pieces) != pieces(b, encoder.pieces) for a, b in pairs)
 
 
 def _outside(splits: Splits, split: str, task: Task, encoder: Encoder, decoding: Decoding) -> list[Question]:
@@ -266,7 +280,7 @@ def _time(
                 task=task.NAME,
                 labels=work.teacher.labels,
                 decoding=decoding,
-                tokenizer=str(work.teacher.folder),
+                tokenizer=str(work.model.folder),
                 max_tokens=work.teacher.max_tokens,
                 rows=[asked[i].row for i in chosen],
                 threads=threads,

@@ -14,6 +14,7 @@ from edgebert import members, tables
 from edgebert.architectures import Architecture, albert, bert, distilbert, electra, mobilebert
 from edgebert.clients import Client
 from edgebert.formats import Format, onnx, optimum, tflite
+from edgebert.pruners import Pruner, vocabulary
 from edgebert.quantizers import (
     Quantizer,
     litert_dynamic,
@@ -69,6 +70,7 @@ QUANTIZERS: list[Quantizer] = [
 FORMATS: list[Format] = [onnx, optimum, tflite]
 TRANSPORTS: list[Transport] = [adb, local, qemu, ssh]
 CLIENTS: list[Client] = []
+PRUNERS: list[Pruner] = [vocabulary]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,
     "tasks": TASKS,
@@ -76,6 +78,7 @@ LISTED: dict[str, Sequence[object]] = {
     "formats": FORMATS,
     "transports": TRANSPORTS,
     "clients": CLIENTS,
+    "pruners": PRUNERS,
 }
 
 

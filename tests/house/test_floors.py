@@ -17,8 +17,9 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
     {"members", "store", "tables", "tokenization", "onnx_graph", "environments"} | {"android", "litert_sharing"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu", "onnx_qdq", "litert_weights"},
-    {"target", "manifest", "intervals", "recognition", "equalization", "distillation", "faq", "histograms"}
-    | {"onnx_inspection", "product_scales"},
+    {"pruning"}
+    | {"target", "manifest", "intervals", "recognition", "equalization", "distillation", "faq", "histograms"}
+    | {"onnx_inspection", "product_scales", "pruning"},
     {
         "calibration",
         "masking",
@@ -29,7 +30,7 @@ FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; 
         "drafting",
     },
     {"recipe", "judgement"},
-    {"architectures", "formats", "transports", "steps", "races", "clients"},
+    {"architectures", "formats", "transports", "steps", "races", "clients", "pruners"},
     {"tasks", "quantizers", "sizes"},
     {"scoring", "checkpoint"},
     {"accuracy_control", "timing", "opening", "references", "learning", "grouping"},
