@@ -11,7 +11,7 @@ class Vocabulary(Table):
     """Which pieces stay beside those of the train and dev texts, all single characters and the special ones."""
 
     general: int = Field(
-        default=2000, ge=0, description="words from the head of the vocabulary, where the frequent ones are"
+        default=3500, ge=0, description="words from the head of the vocabulary, where the frequent ones are"
     )
     corpus: list[str] = Field(default_factory=list, description="files of text, whose pieces stay as well")
     max_unknown: float = Field(
