@@ -14,6 +14,9 @@ demo: setup
 
 test: setup lint
 	$(BIN)/edgebert doctor --install onnxruntime-oldest
+	$(BIN)/edgebert doctor --install onnxruntime-headers
+	$(BIN)/edgebert doctor --install mediapipe
+	$(BIN)/edgebert doctor --install mediapipe-web
 	$(BIN)/edgebert doctor --install optimum
 	$(BIN)/edgebert doctor --install tflite-runtime-2.14
 	$(BIN)/edgebert doctor --install qemu

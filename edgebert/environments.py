@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from edgebert import fingerprint
+from edgebert import debian, fingerprint
 from edgebert.emulation import cpus, userland
 from edgebert.errors import InputError, SurroundingsError, nearest
 
@@ -100,14 +100,41 @@ def _lock_of(name: str) -> Path:
     return LISTS / f"{name}-package-lock.json"
 
 
-KNOWN: dict[str, Environment | Userland | NodePackages] = {
+@dataclass(frozen=True)
+class Headers:
+    """The C and C++ headers of a Debian package, in `include`: nothing is installed, and no root is needed."""
+
+    about: str
+    package: str
+    suite: str
+
+    def sources(self, name: str) -> Iterable[bytes]:
+        """What the place is made from."""
+        yield repr(self).encode()
+        yield Path(str(debian.__file__)).read_bytes()
+
+    def make(self, name: str, place: Path, log: IO[str]) -> None:
+        """Fill the place."""
+        place.mkdir(parents=True, exist_ok=True)
+        debian.unpack(self.package, self.suite, place / "root", lambda command: _run(command, log))
+        found = place / "root" / "usr" / "include"
+        inner = list(found.iterdir())
+        (place / "include").symlink_to(inner[0] if len(inner) == 1 and inner[0].is_dir() else found)
+
+
+KNOWN: dict[str, Environment | Userland | NodePackages | Headers] = {
     "optimum": Environment(
         "exports through Optimum, and opens bundles in its ORTModel classes", ("torch==2.13.0",)
     ),
     "onnxruntime-oldest": Environment("ONNX Runtime 1.17, the oldest that the CPU profiles allow"),
     "tflite-runtime-2.14": Environment("TensorFlow Lite Runtime 2.14, of older images", newest_python=(3, 11)),
+    "onnxruntime-headers": Headers(
+        "ONNX Runtime's C++ headers, to compile the C++ client", "libonnxruntime-dev", "trixie"
+    ),
+    "mediapipe": Environment("MediaPipe's Python client, to try what `export-client ... mediapipe` wrote"),
     "qemu": Userland("emulated ARM boards for `validate --on qemu`"),
     "web": NodePackages("onnxruntime-web, for the pages that `export-client ... web` writes"),
+    "mediapipe-web": NodePackages("@mediapipe/tasks-text, to try what `export-client ... mediapipe` wrote"),
     "transformers-js": NodePackages("transformers.js and onnxruntime-node, which open bundles as they are"),
 }
 
