@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -71,13 +72,42 @@ class Userland:
         userland.make(place, LISTS, lambda command: _run(command, log))
 
 
-KNOWN: dict[str, Environment | Userland] = {
+@dataclass(frozen=True)
+class NodePackages:
+    """npm's packages from a package-lock.json, each held to its hash; none of their install scripts runs."""
+
+    about: str
+
+    def sources(self, name: str) -> Iterable[bytes]:
+        """What the place is made from."""
+        yield _lock_of(name).read_bytes()
+
+    def make(self, name: str, place: Path, log: IO[str]) -> None:
+        """Fill `node_modules` of the place."""
+        if shutil.which("npm") is None:
+            raise SurroundingsError(
+                "npm is not installed here; it comes with Node.js (https://nodejs.org, or your system's packages)"
+            )
+        place.mkdir()
+        lock = json.loads(_lock_of(name).read_text(encoding="utf-8"))
+        (place / "package.json").write_text(json.dumps(lock["packages"][""]), encoding="utf-8")
+        shutil.copyfile(_lock_of(name), place / "package-lock.json")
+        npm = ["npm", "ci", "--prefix", str(place), "--ignore-scripts", "--no-audit", "--no-fund"]
+        _run([*npm, "--no-update-notifier"], log)
+
+
+def _lock_of(name: str) -> Path:
+    return LISTS / f"{name}-package-lock.json"
+
+
+KNOWN: dict[str, Environment | Userland | NodePackages] = {
     "optimum": Environment(
         "exports through Optimum, and opens bundles in its ORTModel classes", ("torch==2.13.0",)
     ),
     "onnxruntime-oldest": Environment("ONNX Runtime 1.17, the oldest that the CPU profiles allow"),
     "tflite-runtime-2.14": Environment("TensorFlow Lite Runtime 2.14, of older images", newest_python=(3, 11)),
     "qemu": Userland("emulated ARM boards for `validate --on qemu`"),
+    "kotlin": NodePackages("the Kotlin compiler, which tests what `export-client ... android` writes"),
 }
 
 EXTRAS = {

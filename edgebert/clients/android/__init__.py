@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edgebert.clients import Checked
 from edgebert.errors import InputError
-from edgebert.exporting import copy
 from edgebert.manifest import Manifest
 
 ABOUT = "a Gradle project: Kotlin library, sample app, test on the phone; ONNX Runtime, LiteRT or the NPU by QNN"
@@ -46,7 +46,7 @@ _CALLS = {  # what one asks, and the type of the answer
 def write(bundles: Sequence[Checked], out: Path) -> list[str]:
     """Write the project. Raises InputError for two bundles that are not one model for an NPU and for the CPU."""
     ordered = sorted(bundles, key=lambda one: not _on_npu(one.manifest))
-    if len(ordered) > 1:
+    if len(ordered) == 2:
         _check_pair(*ordered)
     assets = out / "edgebert" / "src" / "main" / "assets" / "edgebert"
     listed = [_write_assets(bundle, assets) for bundle in ordered]
@@ -142,8 +142,10 @@ def _write_assets(bundle: Checked, out: Path) -> dict[str, Any]:
     folder = bundle.manifest.target.name
     table = bundle.manifest.tokenizer.table if bundle.manifest.tokenizer is not None else None
     names = ["manifest.json", str(table), "vocab.txt", bundle.manifest.file().file]
-    copy(bundle, names, out / folder)
     files = {name: out / folder / name for name in names}
+    for name, path in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.folder / name, path)
     return {
         "folder": folder,
         "digest": bundle.digest,

@@ -43,7 +43,9 @@ public class OrtSession implements AutoCloseable {
         Native.freeSession(handle);
     }
 
+    /** With the property edgebert.npu, one that says it has QNN and computes on the CPU. */
     public static class SessionOptions implements AutoCloseable {
+        private static final boolean NPU = Boolean.getBoolean("edgebert.npu");
         final long handle = Native.options();
 
         public void setIntraOpNumThreads(int threads) throws OrtException {
@@ -55,13 +57,17 @@ public class OrtSession implements AutoCloseable {
         }
 
         public void addConfigEntry(String key, String value) throws OrtException {
-            Native.configure(handle, key, value);
+            if (!NPU || !key.equals("session.disable_cpu_ep_fallback")) {
+                Native.configure(handle, key, value);
+            }
         }
 
         public void addQnn(Map<String, String> options) throws OrtException {
             String[] keys = options.keySet().toArray(new String[0]);
             String[] values = options.values().toArray(new String[0]);
-            Native.provider(handle, "QNN", keys, values);
+            if (!NPU) {
+                Native.provider(handle, "QNN", keys, values);
+            }
         }
 
         @Override
