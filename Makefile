@@ -17,6 +17,7 @@ test: setup lint
 	$(BIN)/edgebert doctor --install optimum
 	$(BIN)/edgebert doctor --install tflite-runtime-2.14
 	$(BIN)/edgebert doctor --install qemu
+	$(BIN)/edgebert doctor --install kotlin
 	$(PYTEST)
 
 check: setup lint

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,9 @@ EVERYTHING: dict[str, Any] = {  # what varies, so that every file is in it
 }
 
 
+Properties = Mapping[str, str | Path]  # of the stand-ins
+
+
 @dataclass(frozen=True)
 class Compiled:
     """The client's classes, and the library between Java and ONNX Runtime."""
@@ -48,24 +51,32 @@ class Compiled:
     folder: Path
     standard_library: Path
 
-    def run(self, main: str, *arguments: str | Path, given: str = "", **properties: str | Path) -> Any:
-        """Run a class's main; what it ended with and printed. Properties are those of the stand-ins."""
+    def run(self, main: str, *arguments: str | Path, given: str = "", properties: Properties | None = None) -> Any:
+        """Run a class's main; what it ended with and printed."""
         parts = [*(self.folder / name for name in ("core", "rest", "stand_ins")), self.standard_library]
         [library] = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*")
-        told: dict[str, str | Path] = {"jni": self.folder / "native.so", "onnxruntime": library, **properties}
+        told: dict[str, str | Path] = {
+            "jni": self.folder / "native.so",
+            "onnxruntime": library,
+            **(properties or {}),
+        }
         command = [self.java, "-XX:+UseSerialGC", *(f"-Dedgebert.{key}={value}" for key, value in told.items())]
         command += ["-cp", os.pathsep.join(map(str, parts)), main, *map(str, arguments)]
         return subprocess.run(command, input=given, capture_output=True, encoding="utf-8", check=False)
 
-    def lines(self, main: str, *arguments: str | Path, given: str = "", **properties: str | Path) -> list[str]:
+    def lines(
+        self, main: str, *arguments: str | Path, given: str = "", properties: Properties | None = None
+    ) -> list[str]:
         """The lines that it prints, where it must not fail."""
-        done = self.run(main, *arguments, given=given, **properties)
+        done = self.run(main, *arguments, given=given, properties=properties)
         assert done.returncode == 0, done.stderr
         return str(done.stdout).split("\n")[:-1]
 
-    def told(self, main: str, *arguments: str | Path, given: str = "", **properties: str | Path) -> list[Any]:
+    def told(
+        self, main: str, *arguments: str | Path, given: str = "", properties: Properties | None = None
+    ) -> list[Any]:
         """The lines that it prints, as JSON."""
-        return list(map(json.loads, self.lines(main, *arguments, given=given, **properties)))
+        return list(map(json.loads, self.lines(main, *arguments, given=given, properties=properties)))
 
 
 def compiled() -> Compiled:

@@ -1,4 +1,4 @@
-"""Android: a Gradle project of a Kotlin library, a sample app, and a test that replays golden rows on the phone."""
+"""Android: a Gradle project with a Kotlin library, a sample app, and a test that replays golden rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from edgebert.errors import InputError
 from edgebert.manifest import Manifest
 
 ABOUT = "a Gradle project: Kotlin library, sample app, test on the phone; ONNX Runtime, LiteRT or the NPU by QNN"
-FORMATS = ("onnx", "tflite")
-TASKS = (
+FORMATS: tuple[str, ...] = ("onnx", "tflite")
+TASKS: tuple[str, ...] = (
     "text-classification",
     "sentence-pairs",
     "regression",
@@ -23,7 +23,7 @@ TASKS = (
     "question-answering",
     "feature-extraction",
 )
-RUNTIMES = ("onnxruntime", "onnxruntime-qnn", "litert")
+RUNTIMES: tuple[str, ...] = ("onnxruntime", "onnxruntime-qnn", "litert")
 MOST = 2
 
 PROJECT = Path(__file__).parent / "project"

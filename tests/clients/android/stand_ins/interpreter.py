@@ -1,20 +1,23 @@
-"""Carry out what the Java stand-in of LiteRT's Interpreter is asked, with the real LiteRT: a line in, a line out."""
+"""What the Java stand-in of LiteRT's Interpreter is asked, done by the real LiteRT: a line in, a line out."""
+
+from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-given = {}
-results = {}
-interpreter = None
+given: dict[str, Any] = {}
+results: dict[str, Any] = {}
+interpreter: Any = None
 
 
-def told(details):
+def told(details: Any) -> str:
     return "\t".join([np.dtype(details["dtype"]).name, *map(str, details["shape"])])
 
 
-def answer(verb, *more):
+def answer(verb: str, *more: str) -> str:
     global interpreter, results
     if verb == "open":
         interpreter = Interpreter(model_path=more[0], num_threads=int(more[1]))
