@@ -62,7 +62,7 @@ def fp32(name: str, bundle: Path, model: Path, out: Path) -> Path:
 
     def change(manifest: dict[str, Any]) -> None:
         own = {"max_tokens": MOST, "buckets": [], "threshold": 0.4 if task.OUT_OF_SCOPE else None}
-        if "null_threshold" in decoding:
+        if name == "question_answering":
             own["null_threshold"] = -0.2  # between the leads of "no answer" that such a model gives
         manifest.update(task=task.NAME, labels=labels, decoding={**decoding, **own})
         manifest["models"][0].update(signature=signature, precision="fp32")
