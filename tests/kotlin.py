@@ -60,7 +60,8 @@ class Compiled:
             "onnxruntime": library,
             **(properties or {}),
         }
-        command = [self.java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *(f"-Dedgebert.{key}={value}" for key, value in told.items())]
+        command = [self.java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # short runs: a quick compiler
+        command += [f"-Dedgebert.{key}={value}" for key, value in told.items()]
         command += ["-cp", os.pathsep.join(map(str, parts)), main, *map(str, arguments)]
         return subprocess.run(command, input=given, capture_output=True, encoding="utf-8", check=False)
 
