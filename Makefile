@@ -18,6 +18,8 @@ test: setup lint
 	$(BIN)/edgebert doctor --install tflite-runtime-2.14
 	$(BIN)/edgebert doctor --install qemu
 	$(BIN)/edgebert doctor --install kotlin
+	$(BIN)/edgebert doctor --install web
+	$(BIN)/edgebert doctor --install transformers-js
 	$(PYTEST)
 
 check: setup lint

@@ -108,6 +108,8 @@ KNOWN: dict[str, Environment | Userland | NodePackages] = {
     "tflite-runtime-2.14": Environment("TensorFlow Lite Runtime 2.14, of older images", newest_python=(3, 11)),
     "qemu": Userland("emulated ARM boards for `validate --on qemu`"),
     "kotlin": NodePackages("the Kotlin compiler, which tests what `export-client ... android` writes"),
+    "web": NodePackages("onnxruntime-web, for the pages that `export-client ... web` writes"),
+    "transformers-js": NodePackages("transformers.js and onnxruntime-node, which open bundles as they are"),
 }
 
 EXTRAS = {

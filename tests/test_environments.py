@@ -1,5 +1,6 @@
 """Tools with environments of their own: what is told where one is unknown, absent or half made."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from edgebert import environments
 from edgebert.emulation import userland
-from edgebert.environments import Environment
+from edgebert.environments import Environment, NodePackages
 from edgebert.errors import InputError, SurroundingsError
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -51,6 +52,28 @@ def test_a_python_that_the_packages_were_never_made_for_is_told_with_the_one_to_
         ):
             ask("tflite-runtime-2.14")
     assert not list(cache.glob("environments/*/bin"))
+
+
+NODE = sorted(name for name, tool in environments.KNOWN.items() if isinstance(tool, NodePackages))
+
+
+@pytest.mark.parametrize("name", NODE)
+def test_every_package_of_npm_is_held_to_a_hash_and_names_no_host(name: str) -> None:
+    lock = json.loads((environments.LISTS / f"{name}-package-lock.json").read_text(encoding="utf-8"))
+    own, *packages = lock["packages"].values()
+    assert all(version[0].isdigit() for version in own["dependencies"].values())
+    assert packages and all(package["integrity"].startswith("sha512-") for package in packages)
+    assert not any("resolved" in package for package in packages)
+
+
+@pytest.mark.parametrize("name", NODE)
+def test_without_npm_its_packages_are_not_made_and_what_brings_it_is_told(
+    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(cache))
+    with pytest.raises(SurroundingsError, match=r"npm is not installed here; it comes with Node\.js"):
+        environments.install(name)
+    assert not list(cache.glob("environments/*/*"))
 
 
 def test_another_list_of_packages_is_another_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Clients, run for real."""

@@ -1,98 +1,157 @@
-"""Bundles of every task with an fp32 file of random weights: what a client must answer as Python does."""
+"""Tiny bundles of every task that clients serve, made without training: a table lookup in place of an encoder."""
 
 from __future__ import annotations
 
-import importlib
+import hashlib
+import json
+import random
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert import members
-from edgebert.artifact import Artifact
-from edgebert.data import Row
-from edgebert.formats import ExportShape, onnx
-from edgebert.stages import export
-from edgebert.tasks import Task
-from tests import toy
-from tests.contracts.test_tasks import task_of
-from tests.device.test_bundle import change_manifest
+import numpy as np
 
-MOST = 24  # tokens, so that texts of a line or two take several windows
-FOREIGN = [
-    "😀 a bright 🏽day",
-    "wet_puddle!? \u4e2d\u6587 caf\u00e9",
-    "the [MASK] day... \U00020000 $3,50",
-    "\u00a0sun\u3000",
-    "\u2581 rain",
-]
+from edgebert import tokenizer_table
+
+MODEL = "onnx/model_quantized.onnx"
+MAX_TOKENS = 32
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+TAGS = ["B-place", "B-thing", "I-place", "I-thing", "O"]
+PLAIN = "a warm and sunny day , it is wet ; more puddle here now we see ice lot of piano, (carpet) 3.5% $9"
+ODD = "umbrella-light don't U.S. a_b _x_ café naïve İstanbul ﬁne"
+HARD = "中文 日本 한국어 😀 👍🏽 𝐀𝐁 e\u0301te\u0301 [MASK] [SEP] “cold” …"
+WORDS = f"{PLAIN} {ODD} {HARD}".split()
 
 
-def fp32(name: str, bundle: Path, model: Path, out: Path) -> Path:
-    """A copy of an ONNX bundle that answers a toy's task, by its name, with what `model` and a new head say."""
-    import torch
+@dataclass(frozen=True)
+class Kind:
+    """A task, how many values its model gives, and what the manifest tells of it."""
 
-    module = importlib.import_module(f"tests.toys.{name}")
-    task: Task = members.find("tasks", task_of(name))
-    rows = module.rows(60, 1)
-    settings: dict[str, Any] = {"doc_stride": 4} if "doc_stride" in task.Settings.model_fields else {}
-    decoding = task.decoding(task.Settings(**settings), rows)
-    labels = task.labels(rows)
-    torch.manual_seed(7)
-    trained = out.parent / f"{name}-model"
-    shutil.copytree(model, trained)
-    task.model(model, labels, decoding).save_pretrained(trained)
-    source = Artifact(
-        form="torch",
-        architecture="bert",
-        task=task.NAME,
-        labels=labels,
-        decoding=decoding,
-        max_tokens=MOST,
-        folder=trained,
-    )
-    shape = ExportShape(batch=None, buckets=[], dtype="int64", opset=17, ir_version=8)
-    made = export.run(
-        source, task, members.find("architectures", "bert"), onnx, shape, out.parent / f"{name}-onnx"
-    )
-    assert made.signature is not None
-    signature = made.signature.model_dump()
-    shutil.copytree(bundle, out)
-    shutil.copyfile(made.folder / made.file, out / "onnx" / "model_quantized.onnx")
-
-    def change(manifest: dict[str, Any]) -> None:
-        own = {"max_tokens": MOST, "buckets": [], "threshold": 0.4 if task.OUT_OF_SCOPE else None}
-        if name == "question_answering":
-            own["null_threshold"] = -0.2  # between the leads of "no answer" that such a model gives
-        manifest.update(task=task.NAME, labels=labels, decoding={**decoding, **own})
-        manifest["models"][0].update(signature=signature, precision="fp32")
-
-    change_manifest(out, change)
-    return out
+    task: str
+    values: int
+    decoding: Mapping[str, Any]
+    labels: Sequence[str] = ()
 
 
-def questions(name: str) -> list[Row]:
-    """Rows to answer: plain, longer than the model reads, and of characters beyond the toy's."""
-    module = importlib.import_module(f"tests.toys.{name}")
-    task: Task = members.find("tasks", task_of(name))
-    rows = [*module.rows(40, 5), module.overlong()]
-    if name != "token_classification":
-        columns = [column for column in task.COLUMNS if column in rows[0] and isinstance(rows[0][column], str)]
-        rows += [{**rows[i], **dict.fromkeys(columns, text)} for i, text in enumerate(FOREIGN)]
+SPANS = {"doc_stride": 8, "max_answer_tokens": 6, "n_best": 5}
+KINDS = {
+    "classes": Kind("text-classification", 3, {"threshold": 0.4}, ["rain", "snow", "sun"]),
+    "several labels": Kind(
+        "text-classification", 3, {"multi_label": True, "thresholds": [0.4, 0.5, 0.55]}, ["rain", "snow", "sun"]
+    ),
+    "pairs": Kind("sentence-pairs", 2, {}, ["different", "same"]),
+    "number": Kind("regression", 1, {"pairs": False, "label_mean": 0.0, "label_scale": 1.0}),
+    "number of a pair": Kind("regression", 1, {"pairs": True, "label_mean": 0.0, "label_scale": 1.0}),
+    "vector": Kind("feature-extraction", 8, {"query_prefix": "", "passage_prefix": "more: "}),
+    "entities": Kind("token-classification", 5, {"doc_stride": 8, "well_formed": True}, TAGS),
+    "entities as tagged": Kind("token-classification", 5, {"doc_stride": 8, "well_formed": False}, TAGS),
+    "answer": Kind("question-answering", 2, {**SPANS, "null_threshold": None}),
+    "answer or none": Kind("question-answering", 2, {**SPANS, "null_threshold": 2.0}),
+}
+
+
+def write(like: Path, kind: Kind, out: Path) -> Path:
+    """A bundle of a kind, with the manifest, tokenizer and target of the bundle `like`."""
+    (out / MODEL).parent.mkdir(parents=True)
+    for name in ("tokenizer.json", "golden.jsonl"):
+        shutil.copyfile(like / name, out / name)
+    tokenizer_table.write(out / "tokenizer.json", out)
+    pieces = len((out / "vocab.txt").read_text(encoding="utf-8").splitlines())
+    graph = _graph(kind, pieces)
+    (out / MODEL).write_bytes(graph)
+    manifest = json.loads((like / "manifest.json").read_text(encoding="utf-8"))
+    [entry] = manifest["models"]
+    signature = {
+        "inputs": [_tensor(name, "int64") for name in INPUTS],
+        "outputs": [_tensor(name, "float32", _per_token(kind)) for name in _outputs(kind)],
+    }
+    entry |= {"bytes": len(graph), "session": {}, "signature": signature}
+    manifest |= {"task": kind.task, "labels": list(kind.labels)}
+    manifest["decoding"] = {"max_tokens": MAX_TOKENS, "buckets": [], **kind.decoding}
+    (out / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return sign(out)
+
+
+def sign(folder: Path) -> Path:
+    """Write SHA256SUMS anew, of a bundle that a test made or changed."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    lines = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in names
+        if name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def rows(kind: Kind, count: int, seed: int = 4) -> list[dict[str, str]]:
+    """Rows to answer, of words that are hard to place; some take several windows, some are cut."""
+    chance = random.Random(seed)
+
+    def text() -> str:
+        return " ".join(chance.choices(WORDS, k=chance.choice((1, 4, 12, 60))))
+
+    columns = {
+        "sentence-pairs": ("text", "text_pair"),
+        "question-answering": ("question", "context"),
+        "feature-extraction": chance.choice([("text",), ("text", "text_pair")]),
+    }.get(kind.task, ("text", "text_pair") if kind.decoding.get("pairs") else ("text",))
+    return [{column: text() for column in columns} for _ in range(count)]
+
+
+def _per_token(kind: Kind) -> bool:
+    return kind.task in ("token-classification", "question-answering")
+
+
+def _outputs(kind: Kind) -> tuple[str, ...]:
+    if kind.task == "question-answering":
+        return ("start_logits", "end_logits")
+    return ("sentence_embedding",) if kind.task == "feature-extraction" else ("logits",)
+
+
+def _tensor(name: str, dtype: str, per_token: bool = False) -> dict[str, Any]:
+    return {"name": name, "dtype": dtype, "shape": [None, None], "per_token": per_token}
+
+
+def _graph(kind: Kind, pieces: int) -> bytes:
+    """An ONNX model: a row of a table for each token and type, and what the task makes of it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    noise = np.random.default_rng(7)
+    tables = {
+        "pieces": noise.normal(size=(pieces, kind.values)).astype(np.float32),
+        "types": noise.normal(size=(2, kind.values)).astype(np.float32),
+        "first": np.asarray(0, np.int64),
+        "second": np.asarray(1, np.int64),
+    }
+    nodes = [
+        helper.make_node("Gather", ["pieces", "input_ids"], ["piece"]),
+        helper.make_node("Gather", ["types", "token_type_ids"], ["type"]),
+        helper.make_node("Add", ["piece", "type"], ["tokens"]),
+    ]
+    names = _outputs(kind)
+    if kind.task == "question-answering":
+        columns = zip(("first", "second"), names, strict=True)
+        nodes += [helper.make_node("Gather", ["tokens", one], [name], axis=2) for one, name in columns]
+    elif kind.task == "token-classification":
+        nodes.append(helper.make_node("Identity", ["tokens"], [names[0]]))
+    elif kind.task == "feature-extraction":
+        nodes.append(helper.make_node("ReduceMean", ["tokens"], ["mean"], axes=[1], keepdims=0))
+        nodes.append(helper.make_node("LpNormalization", ["mean"], [names[0]], axis=-1, p=2))
     else:
-        rows += [{"text": f"{text} {' '.join(toy.FILL)} {text}"} for text in FOREIGN]
-    truths = {task.TRUTH, "id", "spans", "tags", "label", "answers"}
-    if name == "feature_extraction":
-        truths = {"id"}
-    return [{key: value for key, value in row.items() if key not in truths} for row in rows]
-
-
-def gap(one: Any, other: Any) -> float:
-    """The largest difference of numbers in two answers that are alike otherwise; inf where they are not."""
-    if isinstance(one, float) and isinstance(other, (int, float)):
-        return abs(one - other)
-    if isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() == other.keys():
-        return max((gap(one[key], other[key]) for key in one), default=0.0)
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return max((gap(*pair) for pair in zip(one, other, strict=True)), default=0.0)
-    return 0.0 if one == other else float("inf")
+        nodes.append(helper.make_node("ReduceMean", ["tokens"], [names[0]], axes=[1], keepdims=0))
+    shape = [1, "tokens", kind.values] if _per_token(kind) else [1, kind.values]
+    shape = shape[:2] if kind.task == "question-answering" else shape
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, [1, "tokens"]) for name in INPUTS],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
+        [numpy_helper.from_array(array, name) for name, array in tables.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())

@@ -17,7 +17,7 @@ from edgebert.device.tokenizer import TABLE, VOCABULARY
 from edgebert.errors import InputError
 from edgebert.tokenization import Encoder
 from tests import kotlin, stress
-from tests.clients import bundles
+from tests.clients import untrained
 from tests.conftest import ROOT, Built
 from tests.device.test_bundle import change_manifest, reseal
 from tests.device.test_tokenizer import INPUTS, NAMES, NO_MARKS, folder, original
@@ -93,16 +93,16 @@ def test_texts_and_pairs_are_cut_alike(name: str, most: int, jvm: kotlin.Compile
 @pytest.fixture(scope="module")
 def toys(bundle: Path, toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     room = tmp_path_factory.mktemp("tasks")
-    return {name: bundles.fp32(name, bundle, toy_model, room / name) for name in SERVED}
+    return {name: untrained.fp32(name, bundle, toy_model, room / name) for name in SERVED}
 
 
 @pytest.mark.parametrize("name", SERVED)
 def test_every_task_is_answered_as_python_does(name: str, jvm: kotlin.Compiled, toys: dict[str, Path]) -> None:
-    rows = bundles.questions(name)
+    rows = untrained.questions(name)
     found = jvm.told(CLI, toys[name], given="".join(json.dumps(row) + "\n" for row in rows))
     expected = opening.open_bundle(toys[name]).predict(rows)
     for row, ours, theirs in zip(rows, found, expected, strict=True):
-        assert bundles.gap(theirs, ours) < FP32, (row, theirs, ours)
+        assert untrained.gap(theirs, ours) < FP32, (row, theirs, ours)
     if name == "question_answering":
         assert {bool(one["answer"]) for one in found} == {True, False}
 
@@ -118,7 +118,7 @@ def test_the_int8_file_gives_the_same_answers(bundle: Path, jvm: kotlin.Compiled
     expected = opening.open_bundle(bundle).predict(texts)
     assert [one["label"] for one in found] == [one["label"] for one in expected]
     assert [one["in_scope"] for one in found] == [one["in_scope"] for one in expected]
-    assert max(map(bundles.gap, expected, found)) < 1e-6
+    assert max(map(untrained.gap, expected, found)) < 1e-6
 
 
 def test_bad_texts_are_typed_errors_and_the_others_are_answered(bundle: Path, jvm: kotlin.Compiled) -> None:
@@ -204,7 +204,7 @@ def test_the_library_opens_assets_and_says_what_runs(
     expected = [
         {"label": one["label"], "score": one["score"]} for one in opening.open_bundle(shipped).predict(texts)
     ]
-    assert max(map(bundles.gap, expected, told["answers"])) < 1e-6
+    assert max(map(untrained.gap, expected, told["answers"])) < 1e-6
     assert told["after"] == "Closed"
     listed = json.loads((given["assets"] / "edgebert" / "bundles.json").read_text())
     copies = {path.name for path in (files / "edgebert").iterdir()}
