@@ -7,10 +7,18 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check lint setup system-deps clean
+.PHONY: demo clients test check lint setup system-deps clean
 
 demo: setup
 	$(BIN)/edgebert build recipes/home-intents.toml
+
+# The demo's bundles as an app developer copies them, for who does not train.
+clients: demo
+	$(BIN)/edgebert doctor --install web
+	$(BIN)/edgebert export-client build/home-intents/android-cpu android -o build/clients/android
+	$(BIN)/edgebert export-client build/home-intents/android-cpu mediapipe -o build/clients/mediapipe
+	$(BIN)/edgebert export-client build/home-intents/raspberry-pi-5 cpp -o build/clients/cpp
+	$(BIN)/edgebert export-client build/home-intents/raspberry-pi-5 web -o build/clients/web
 
 test: setup lint
 	$(BIN)/edgebert doctor --install onnxruntime-oldest
@@ -20,6 +28,7 @@ test: setup lint
 	$(BIN)/edgebert doctor --install optimum
 	$(BIN)/edgebert doctor --install tflite-runtime-2.14
 	$(BIN)/edgebert doctor --install qemu
+	$(BIN)/edgebert doctor --install kotlin
 	$(BIN)/edgebert doctor --install web
 	$(BIN)/edgebert doctor --install transformers-js
 	$(PYTEST)
@@ -45,6 +54,7 @@ $(READY): pyproject.toml constraints.txt
 # System packages that the proofs need beyond Python; runs apt as root.
 system-deps:
 	xargs -r -a system-packages.txt apt-get install --yes --no-install-recommends
+	command -v npm >/dev/null || apt-get install --yes --no-install-recommends npm
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache

@@ -133,6 +133,7 @@ KNOWN: dict[str, Environment | Userland | NodePackages | Headers] = {
     ),
     "mediapipe": Environment("MediaPipe's Python client, to try what `export-client ... mediapipe` wrote"),
     "qemu": Userland("emulated ARM boards for `validate --on qemu`"),
+    "kotlin": NodePackages("the Kotlin compiler, which tests what `export-client ... android` writes"),
     "web": NodePackages("onnxruntime-web, for the pages that `export-client ... web` writes"),
     "mediapipe-web": NodePackages("@mediapipe/tasks-text, to try what `export-client ... mediapipe` wrote"),
     "transformers-js": NodePackages("transformers.js and onnxruntime-node, which open bundles as they are"),

@@ -20,6 +20,7 @@ BLOCKS = (
     (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0xFB00, 0xFFEF), (0x10000, 0x100FF), (0x1D100, 0x1D7FF),
     (0x1F300, 0x1FAFF), (0x20000, 0x200FF), (0x2F800, 0x2FA1F), (0xE0000, 0xE01FF),
 )  # fmt: skip
+WHOLE_UNICODE = ("uncased", "cased without CJK", "albert")  # kinds that every code point is tried on
 SEASONING = " ab.\n\r\t[]'`\U0001d16d\U00016ff0\u0301\u302e\u200c\u200d"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgebert import members, tables
 from edgebert.architectures import Architecture, albert, bert, distilbert, electra, mobilebert
-from edgebert.clients import Client, cpp, mediapipe, web
+from edgebert.clients import Client, android, cpp, mediapipe, web
 from edgebert.formats import Format, onnx, optimum, tflite
 from edgebert.pruners import Pruner, vocabulary
 from edgebert.quantizers import (
@@ -69,7 +69,7 @@ QUANTIZERS: list[Quantizer] = [
 ]
 FORMATS: list[Format] = [onnx, optimum, tflite]
 TRANSPORTS: list[Transport] = [adb, local, qemu, ssh]
-CLIENTS: list[Client] = [cpp, mediapipe, web]
+CLIENTS: list[Client] = [android, cpp, mediapipe, web]
 PRUNERS: list[Pruner] = [vocabulary]
 LISTED: dict[str, Sequence[object]] = {
     "architectures": ARCHITECTURES,

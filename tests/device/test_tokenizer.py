@@ -114,7 +114,7 @@ def test_no_token_differs_on_random_texts(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["uncased", "cased without CJK", "albert, charsmap"])
+@pytest.mark.parametrize("name", stress.WHOLE_UNICODE)
 def test_no_token_differs_on_any_code_point(name: str) -> None:
     theirs, ours = original(name), Tokenizer(str(folder(name)), 1 << 30, INPUTS)
     wrong = [t for t in stress.code_points() if ours.ids(t) != theirs.encode(t, add_special_tokens=False).ids]
