@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,22 @@ def random_texts(count: int, seed: int = 5) -> Iterator[str]:
         )
 
 
-def code_points(each: int = 64) -> Iterator[str]:
-    """Every code point between letters, some in a text."""
+def code_points(each: int = 64, unassigned: bool = True) -> Iterator[str]:
+    """Every code point between letters, some in a text; those that Unicode does not know too, or not."""
     codes = [code for code in range(0x110000) if code not in SURROGATES]
+    if not unassigned:
+        codes = [code for code in codes if unicodedata.category(chr(code)) not in ("Cn", "Co")]
     for start in range(0, len(codes), each):
         yield "".join(f"a{chr(code)}b " for code in codes[start : start + each])
+
+
+def whole_unicode(name: str) -> list[str]:
+    """The code points that a kind of tokenizer is tried on in every language; none for some kinds.
+
+    Those that Unicode does not know are left to plain Python's test for unigram, whose original takes half a
+    minute for them.
+    """
+    return list(code_points(unassigned=name != "albert")) if name in WHOLE_UNICODE else []
 
 
 def tokenizers() -> dict[str, str]:

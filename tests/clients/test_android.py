@@ -56,8 +56,7 @@ def written(texts: Sequence[str | tuple[str, str]], path: Path) -> Path:
 def test_no_token_differs(name: str, jvm: kotlin.Compiled, tmp_path: Path) -> None:
     """Hard texts and random ones; for a table of each make every code point in a text."""
     texts = [*stress.stress(), *stress.random_texts(20_000)]
-    if name in stress.WHOLE_UNICODE:
-        texts += stress.code_points()
+    texts += stress.whole_unicode(name)
     found = jvm.lines(PROBE, folder(name), written(texts, tmp_path / "texts"))
     expected = original(name).encode_batch(texts, add_special_tokens=False)
     pairs = zip(texts, found, expected, strict=True)

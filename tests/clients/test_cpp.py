@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import subprocess
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -116,15 +115,10 @@ def test_no_token_differs_from_the_original_on_hard_and_random_texts(name: str, 
     assert wrong(texts, [numbers(original.encode(text).ids) for text in texts], found) == []
 
 
-def assigned(text: str) -> bool:
-    """Whether a text has characters that Unicode knows; the others take a unigram's original half a minute."""
-    return any(unicodedata.category(one) not in ("Cn", "Co") for one in text[1::4])
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["uncased", "albert, charsmap"])
+@pytest.mark.parametrize("name", stress.WHOLE_UNICODE)
 def test_no_token_differs_from_the_original_on_any_code_point(name: str, probe: Path) -> None:
-    texts = [text for text in stress.code_points() if name == "uncased" or assigned(text)]
+    texts = stress.whole_unicode(name)
     found = ask(probe, "ids", device.folder(name), lines=map(hexed, texts))
     original = device.original(name)
     assert wrong(texts, [numbers(original.encode(text).ids) for text in texts], found) == []

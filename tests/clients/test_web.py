@@ -144,7 +144,7 @@ def test_no_token_differs_on_texts_that_are_hard_nor_on_pairs_of_them(tokens: To
 @pytest.mark.slow
 def test_no_token_differs_on_random_texts_and_on_every_code_point(tokens: Tokens) -> None:
     texts = [*stress.random_texts(20_000)]
-    texts += stress.code_points() if tokens.name in stress.WHOLE_UNICODE else []
+    texts += stress.whole_unicode(tokens.name)
     assert tokens.differences([(text,) for text in texts], WHOLE) == []
 
 
