@@ -20,7 +20,7 @@ from edgebert.device.tokenizer import Tokenizer
 from edgebert.errors import InputError, SurroundingsError
 from edgebert.opening import open_bundle
 from tests import stress, toy
-from tests.clients import random_bundles as bundles
+from tests.clients import bundles
 from tests.conftest import ROOT
 from tests.device import test_tokenizer as device
 from tests.device.test_bundle import change_manifest
@@ -221,24 +221,13 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
     return [] if expected == found else [f"{where}: {expected!r} {found!r}"]
 
 
-OTHER_SETTINGS: list[tuple[str, dict[str, Any]]] = [
-    ("text-classification", {"threshold": None}),
-    ("multi-label", {"thresholds": None}),
-    ("regression", {"pairs": True}),
-    ("token-classification", {"well_formed": False}),
-    ("question-answering", {"null_threshold": None}),
-    ("question-answering", {"null_threshold": -5.0, "n_best": 1}),
-    ("question-answering", {"null_threshold": 50.0}),
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "decoding"), [*((kind, {}) for kind in bundles.KINDS), *OTHER_SETTINGS])
+@pytest.mark.parametrize(("kind", "decoding"), bundles.SETTINGS)
 def test_every_task_is_answered_as_python_does(
     kind: str, decoding: dict[str, Any], sample: Path, tmp_path: Path
 ) -> None:
     bundle = bundles.write(tmp_path / "bundle", kind, **decoding)
-    rows = bundles.rows("sentence-pairs" if decoding.get("pairs") else kind, 60)
+    rows = bundles.rows(kind, 60, **decoding)
     expected = open_bundle(bundle).predict(rows)
     assert differences(expected, told(sample, bundle, rows)) == []
 
