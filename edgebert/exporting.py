@@ -18,9 +18,11 @@ MARK = ".edgebert-client"  # in a folder that an export wrote, and another may r
 def export(folders: Sequence[Path], name: str, out: Path) -> dict[str, Any]:
     """Write the client `name` for the bundles in `folders` to `out`: {client, out, files, bytes, next}.
 
-    An earlier export in `out` is replaced as a whole. Raises InputError, NotTrustedError.
+    An earlier export in `out` is replaced as a whole. Raises InputError, NotTrustedError, MissingExtraError.
     """
     client: Client = members.find("clients", name)
+    for package, extra in client.NEEDS.items():
+        members.require((package,), f"export-client {name}", extra)
     bundles = [_checked(folder) for folder in folders]
     if faults := [fault for one in bundles if (fault := misfit(client, name, one)) is not None]:
         raise InputError(faults)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from edgebert import exporting, members
 from edgebert.clients import Checked
-from edgebert.errors import InputError, NotTrustedError
+from edgebert.errors import InputError, MissingExtraError, NotTrustedError
 from tests.conftest import Built
 from tests.device.test_bundle import change_manifest
 
@@ -23,6 +23,7 @@ class Client:
 
     ABOUT, MOST = "a test's", 1
     FORMATS, TASKS, RUNTIMES = ("onnx",), TASKS, ("onnxruntime",)
+    NEEDS: ClassVar[dict[str, str]] = {}
     fails = False
 
     def write(self, bundles: Sequence[Checked], out: Path) -> list[str]:
@@ -104,6 +105,14 @@ def test_bundles_without_a_table_say_why(client: Client, pi: Path, tmp_path: Pat
         exporting.export([pi], "test", tmp_path / "app")
     change_manifest(pi, lambda told: told.pop("tokenizer"))
     with pytest.raises(InputError, match=r"an older EdgeBERT made it.*build it again"):
+        exporting.export([pi], "test", tmp_path / "app")
+
+
+def test_a_package_that_is_absent_is_named_with_the_extra_that_brings_it(
+    client: Client, pi: Path, tmp_path: Path
+) -> None:
+    client.NEEDS = {"no_such_package": "tflite"}  # type: ignore[misc]
+    with pytest.raises(MissingExtraError, match=r"export-client test \(no_such_package\) needs the 'tflite' part"):
         exporting.export([pi], "test", tmp_path / "app")
 
 

@@ -23,7 +23,8 @@ class Client(Protocol):
     """What a module in this folder offers.
 
     `ABOUT` is a line for the user. `FORMATS`, `TASKS` and `RUNTIMES` are those of bundles that it opens, `MOST`
-    how many at once. The files to copy lie beside the module.
+    how many at once. `NEEDS` are packages that writing it takes, and the extra that brings each. The files to copy
+    lie beside the module.
     """
 
     ABOUT: str
@@ -31,6 +32,7 @@ class Client(Protocol):
     TASKS: tuple[str, ...]
     RUNTIMES: tuple[str, ...]
     MOST: int
+    NEEDS: dict[str, str]
 
     def write(self, bundles: Sequence[Checked], out: Path) -> list[str]:
         """Write the client to the empty folder `out`; what to do next, a line each.

@@ -25,6 +25,7 @@ TASKS: tuple[str, ...] = (
 )
 RUNTIMES: tuple[str, ...] = ("onnxruntime", "onnxruntime-qnn", "litert")
 MOST = 2
+NEEDS: dict[str, str] = {"jinja2": "build"}
 
 PROJECT = Path(__file__).parent / "project"
 ONNXRUNTIME, LITERT = "1.29.0", "2.3.0"  # of Maven; the first ONNX Runtime for 16 KB pages throughout is 1.27

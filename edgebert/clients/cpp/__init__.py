@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert import members
 from edgebert.clients import Checked
 from edgebert.device.tokenizer import TABLE, VOCABULARY
 
@@ -27,6 +26,7 @@ TASKS: tuple[str, ...] = (
 )
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
 MOST = 1
+NEEDS: dict[str, str] = {"jinja2": "build"}
 
 HEADER = "edgebert.hpp"
 FILES = ("sample.cpp", "CMakeLists.txt")
@@ -38,7 +38,6 @@ SYSTEM_INCLUDE = re.compile(r"#include <([\w.]+)>\n")
 
 def write(bundles: Sequence[Checked], out: Path) -> list[str]:
     """The header, its sample, CMakeLists.txt and README.md, and in `bundle` what they read of the bundle."""
-    members.require(("jinja2",), "export-client cpp", "build")
     [bundle] = bundles
     (out / HEADER).write_text(header(), encoding="utf-8")
     for name in FILES:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert import members
 from edgebert.clients import Checked
 from edgebert.device.tokenizer import VOCABULARY
 from edgebert.errors import InputError
@@ -18,6 +17,7 @@ FORMATS: tuple[str, ...] = ("tflite",)
 TASKS: tuple[str, ...] = ("text-classification",)
 RUNTIMES: tuple[str, ...] = ("litert",)
 MOST = 1
+NEEDS: dict[str, str] = {"ai_edge_litert": "litert", "flatbuffers": "litert", "jinja2": "build"}
 
 HERE = Path(__file__).parent
 PIECES = ("[CLS]", "[SEP]", "[UNK]")  # as MediaPipe's tokenizer looks them up
@@ -27,10 +27,8 @@ def write(bundles: Sequence[Checked], out: Path) -> list[str]:
     """One file for the app's assets, and README.md.
 
     Raises InputError for a bundle whose answers are several labels, or whose texts MediaPipe would cut otherwise
-    altogether; MissingExtraError where LiteRT's package, which holds the schema of such files, is not installed.
+    altogether.
     """
-    members.require(("ai_edge_litert", "flatbuffers"), "export-client mediapipe", "litert")
-    members.require(("jinja2",), "export-client mediapipe", "build")
     from edgebert.clients.mediapipe import graph, metadata
 
     [bundle] = bundles

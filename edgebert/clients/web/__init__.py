@@ -23,6 +23,7 @@ TASKS: tuple[str, ...] = (
 )
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
 MOST = 1
+NEEDS: dict[str, str] = {}
 
 SOURCES = Path(__file__).parent
 README = "README.md"
