@@ -9,6 +9,15 @@ from typing import Protocol
 
 from edgebert.manifest import Manifest
 
+DECODED = (  # tasks that our own decoding in other languages answers
+    "text-classification",
+    "sentence-pairs",
+    "regression",
+    "token-classification",
+    "question-answering",
+    "feature-extraction",
+)
+
 
 @dataclass(frozen=True)
 class Checked:

@@ -23,16 +23,6 @@ class WordPiece:
             if piece.startswith(self._prefix):
                 self._inner[piece[len(self._prefix) :]] = number
         self._reach = max(map(len, self._first), default=0)
-        self._known: Dict[str, List[int]] = {}
-
-    def numbers(self, word: str) -> List[int]:
-        """The numbers of a word's pieces."""
-        found = self._known.get(word)
-        if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            found = self._known[word] = [number for number, _, _ in self.cut(word)]
-        return found
 
     def cut(self, word: str) -> Cut:
         """The pieces of a word, and where they are in it."""
@@ -65,16 +55,6 @@ class Unigram:
         self._scores = scores
         self._worst = min(scores, default=0.0) - _UNKNOWN
         self._reach = max(map(len, vocabulary), default=0)
-        self._known: Dict[str, List[int]] = {}
-
-    def numbers(self, word: str) -> List[int]:
-        """The numbers of a word's pieces."""
-        found = self._known.get(word)
-        if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            found = self._known[word] = [number for number, _, _ in self.cut(word)]
-        return found
 
     def cut(self, word: str) -> Cut:
         """The pieces of a word, and where they are in it; a piece that is the prefix alone is nowhere."""
@@ -120,6 +100,23 @@ class Unigram:
         return found[::-1]
 
 
-def opened(reader: Reader, kind: int, vocabulary: Sequence[str], unknown: int) -> Any:
-    """The table's part of a kind."""
-    return (WordPiece, Unigram)[kind](reader, vocabulary, unknown)
+class Pieces:
+    """A model of a table, which remembers the pieces of words."""
+
+    def __init__(self, reader: Reader, kind: int, vocabulary: Sequence[str], unknown: int) -> None:
+        self._model: Any = (WordPiece, Unigram)[kind](reader, vocabulary, unknown)
+        self._known: Dict[str, List[int]] = {}
+
+    def cut(self, word: str) -> Cut:
+        """The pieces of a word, and where they are in it."""
+        found: Cut = self._model.cut(word)
+        return found
+
+    def numbers(self, word: str) -> List[int]:
+        """The numbers of a word's pieces."""
+        found = self._known.get(word)
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = self._known[word] = [number for number, _, _ in self.cut(word)]
+        return found

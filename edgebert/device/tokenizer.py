@@ -68,7 +68,7 @@ class Tokenizer:
         longest_first = sorted(self._added, key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
         self._characters = characters.Characters(reader)
-        self._model = pieces.opened(reader, kind, vocabulary, unknown)
+        self._model = pieces.Pieces(reader, kind, vocabulary, unknown)
         self._signs = characters.Ranges(reader)
         self.pieces = vocabulary + [""] * (
             1 + max((number for _, number, _ in added), default=-1) - len(vocabulary)

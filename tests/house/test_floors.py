@@ -13,8 +13,9 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "edgebert"
 FLOORS: tuple[set[str], ...] = (  # names directly under edgebert, low to high; none imports another of its floor
     {"errors", "device", "quiet", "fingerprint", "emission", "plain", "workers"},
-    {"debian", "emulation", "exportable", "jobs", "lines", "training", "tokenizer_table"},
-    {"members", "store", "tables", "tokenization", "onnx_graph", "environments"} | {"android", "litert_sharing"},
+    {"debian", "emulation", "exportable", "jobs", "lines", "training", "code_points"},
+    {"members", "store", "tables", "tokenization", "onnx_graph", "environments"}
+    | {"android", "litert_sharing", "tokenizer_table"},
     {"artifact", "verdict", "data", "sources", "static_ranges", "openssh", "parcels", "interpreters"}
     | {"onnx_shapes", "onnx_gelu", "onnx_qdq", "litert_weights"},
     {"pruning"}

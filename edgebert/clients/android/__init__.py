@@ -9,20 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert.clients import Checked
+from edgebert.clients import DECODED, Checked
 from edgebert.errors import InputError
 from edgebert.manifest import Manifest
 
 ABOUT = "a Gradle project: Kotlin library, sample app, test on the phone; ONNX Runtime, LiteRT or the NPU by QNN"
 FORMATS: tuple[str, ...] = ("onnx", "tflite")
-TASKS: tuple[str, ...] = (
-    "text-classification",
-    "sentence-pairs",
-    "regression",
-    "token-classification",
-    "question-answering",
-    "feature-extraction",
-)
+TASKS: tuple[str, ...] = DECODED
 RUNTIMES: tuple[str, ...] = ("onnxruntime", "onnxruntime-qnn", "litert")
 MOST = 2
 NEEDS: dict[str, str] = {"jinja2": "build"}

@@ -11,19 +11,12 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert.clients import Checked
+from edgebert.clients import DECODED, Checked
 from edgebert.device.tokenizer import TABLE, VOCABULARY
 
 ABOUT = "C++17: one header, a sample program and CMake, on ONNX Runtime"
 FORMATS: tuple[str, ...] = ("onnx",)
-TASKS: tuple[str, ...] = (
-    "text-classification",
-    "sentence-pairs",
-    "regression",
-    "token-classification",
-    "question-answering",
-    "feature-extraction",
-)
+TASKS: tuple[str, ...] = DECODED
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
 MOST = 1
 NEEDS: dict[str, str] = {"jinja2": "build"}

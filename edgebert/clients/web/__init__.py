@@ -8,19 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert import environments
-from edgebert.clients import Checked
+from edgebert.clients import DECODED, Checked
 from edgebert.device.tokenizer import TABLE, VOCABULARY
 
 ABOUT = "a page and a JavaScript module, for browsers and Node"
 FORMATS: tuple[str, ...] = ("onnx",)
-TASKS: tuple[str, ...] = (
-    "text-classification",
-    "sentence-pairs",
-    "regression",
-    "token-classification",
-    "question-answering",
-    "feature-extraction",
-)
+TASKS: tuple[str, ...] = DECODED
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
 MOST = 1
 NEEDS: dict[str, str] = {}
