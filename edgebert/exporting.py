@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,14 +48,6 @@ def export(folders: Sequence[Path], name: str, out: Path) -> dict[str, Any]:
         "bytes": sum(path.stat().st_size for path in files),
         "next": told,
     }
-
-
-def copy(bundle: Checked, names: Sequence[str], out: Path) -> None:
-    """Copy files of a bundle, by their names there, to a folder."""
-    for name in names:
-        target = out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle.folder / name, target)
 
 
 def _checked(folder: Path) -> Checked:

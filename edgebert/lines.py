@@ -7,9 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from edgebert.device.reading.fill_mask import MASK as MASK
 from edgebert.errors import InputError
-
-MASK = "[MASK]"  # of every tokenizer of the BERT family: the one word of a text that is to be found
 
 
 def rows(texts: list[str]) -> list[str | dict[str, Any]]:

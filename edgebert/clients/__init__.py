@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgebert.device.tokenizer import TABLE, VOCABULARY
 from edgebert.manifest import Manifest
 
 DECODED = (  # tasks that our own decoding in other languages answers
@@ -26,6 +28,15 @@ class Checked:
     folder: Path
     manifest: Manifest
     digest: str
+
+
+def copy(bundle: Checked, out: Path) -> list[str]:
+    """Copy what a client reads of a bundle to a folder; the files' names, in the bundle and there."""
+    names = ["manifest.json", TABLE, VOCABULARY, bundle.manifest.file().file]
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.folder / name, out / name)
+    return names
 
 
 class Client(Protocol):

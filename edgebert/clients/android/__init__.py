@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert.clients import DECODED, Checked
+from edgebert.clients import DECODED, Checked, copy
 from edgebert.errors import InputError
 from edgebert.manifest import Manifest
 
@@ -134,12 +133,7 @@ def _check_pair(first: Checked, second: Checked) -> None:
 def _write_assets(bundle: Checked, out: Path) -> dict[str, Any]:
     """Copy what the phone needs of a bundle; {folder, digest, files: {name: {bytes, sha256}}}."""
     folder = bundle.manifest.target.name
-    table = bundle.manifest.tokenizer.table if bundle.manifest.tokenizer is not None else None
-    names = ["manifest.json", str(table), "vocab.txt", bundle.manifest.file().file]
-    files = {name: out / folder / name for name in names}
-    for name, path in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle.folder / name, path)
+    files = {name: out / folder / name for name in copy(bundle, out / folder)}
     return {
         "folder": folder,
         "digest": bundle.digest,

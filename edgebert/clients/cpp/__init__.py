@@ -11,8 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebert.clients import DECODED, Checked
-from edgebert.device.tokenizer import TABLE, VOCABULARY
+from edgebert.clients import DECODED, Checked, copy
 
 ABOUT = "C++17: one header, a sample program and CMake, on ONNX Runtime"
 FORMATS: tuple[str, ...] = ("onnx",)
@@ -35,10 +34,7 @@ def write(bundles: Sequence[Checked], out: Path) -> list[str]:
     (out / HEADER).write_text(header(), encoding="utf-8")
     for name in FILES:
         shutil.copyfile(HERE / name, out / name)
-    for name in ("manifest.json", TABLE, VOCABULARY, bundle.manifest.file().file):
-        target = out / "bundle" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle.folder / name, target)
+    copy(bundle, out / "bundle")
     _write_readme(bundle, out)
     return [f"add {HEADER} to your project, or build the sample; README.md beside it tells how"]
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgebert import environments
-from edgebert.clients import DECODED, Checked
-from edgebert.device.tokenizer import TABLE, VOCABULARY
+from edgebert.clients import DECODED, Checked, copy
 
 ABOUT = "a page and a JavaScript module, for browsers and Node"
 FORMATS: tuple[str, ...] = ("onnx",)
@@ -37,9 +36,7 @@ def write(bundles: Sequence[Checked], out: Path) -> list[str]:
     (out / "ort").mkdir()
     for name, copied in RUNTIME.items():
         shutil.copyfile(package / name, out / "ort" / copied)
-    for name in ("manifest.json", TABLE, VOCABULARY, bundle.manifest.file().file):
-        (out / "bundle" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle.folder / name, out / "bundle" / name)
+    copy(bundle, out / "bundle")
     (out / README).write_text(_readme(bundle, out), encoding="utf-8")
     return ["serve it, in that folder: python3 -m http.server", "and open http://localhost:8000 in a browser"]
 
